@@ -1,0 +1,51 @@
+PYTHON ?= python3
+
+venv := .venv
+bin := $(venv)/bin
+installed := $(venv)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check soak bench format clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "PYTHON=python3.12 make ... selects the interpreter (now $(PYTHON))."
+
+demo: $(installed) ## Tune the horizontal diffusion kernel on this machine
+	@$(bin)/outpace tune kernels/library/climate.py:hdiff
+
+test: $(installed) ## Run the test suite
+	@$(bin)/python -m pytest -q
+
+check: $(installed) ## Lint, check formatting and types, check the structure of the tree
+	@$(bin)/ruff check --quiet .
+	@$(bin)/ruff format --quiet --check .
+	@$(bin)/mypy --no-error-summary
+	@$(bin)/python -m pytest -q tests/test_structure.py
+
+soak: $(installed) ## Run the long suites
+	@$(bin)/python -m pytest -q -m soak
+
+bench: $(installed) ## Measure the reference library on this machine
+	@$(bin)/outpace bench
+
+format: $(installed) ## Format the code and apply safe fixes
+	@$(bin)/ruff check --quiet --fix-only .
+	@$(bin)/ruff format --quiet .
+
+clean: ## Remove everything that was built, the virtual environment too
+	@rm -rf $(venv) build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf src/*.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(installed): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "outpace needs Python 3.11 or newer as '$(PYTHON)'; name one: make PYTHON=python3.12 ..." >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' cannot make virtual environments; install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; \
+		exit 1; }
+	@echo "installing into $(venv)"
+	@$(PYTHON) -m venv $(venv)
+	@$(bin)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ci]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""From a reference to drafts: contracts, inputs, the calling convention, drafters, emitters."""

@@ -1,0 +1,177 @@
+"""Distributions of input values, used in `inputs={"u": Uniform(-1, 1)}`.
+
+Each draws an array of a given shape and dtype from a NumPy `Generator`. A distribution states the
+domain of the reference: no draw ever leaves it, also not the stress draws.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from outpace.model import Value
+
+Array = npt.NDArray[Any]
+
+
+class Distribution(Value, frozen=True):
+    """Base of all distributions."""
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
+        """Values of this shape and dtype."""
+        raise NotImplementedError
+
+    def stress(
+        self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str, flavour: str
+    ) -> Array:
+        """Values of an awkward kind (`FLAVOURS`) inside the same domain."""
+        del flavour
+        return self.draw(rng, shape, dtype)
+
+
+FLAVOURS = ("plain", "offset", "wide", "cancelling")
+"""Kinds of values: as distributed; nearly equal; many magnitudes; sums that nearly cancel."""
+
+
+class Uniform(Distribution, frozen=True):
+    """Uniform on [low, high). Complex dtypes draw both parts so."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
+        """See the base class."""
+        return _over_parts(dtype, lambda real: _uniform(rng, shape, real, self.low, self.high))
+
+    def stress(
+        self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str, flavour: str
+    ) -> Array:
+        """See the base class."""
+        low, high = self.low, self.high
+        if flavour == "offset":
+            centre = rng.uniform(low, high)
+            low, high = centre, centre + (high - centre) * 1e-3
+        values = _over_parts(dtype, lambda real: _uniform(rng, shape, real, low, high))
+        if flavour == "wide" and self.low <= 0 <= self.high:
+            values *= _magnitudes(rng, shape, values.real.dtype)
+        if flavour == "cancelling" and self.low == -self.high:
+            _cancel(values)
+        return values
+
+
+class Normal(Distribution, frozen=True):
+    """Normal with this mean and standard deviation."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
+        """See the base class."""
+        return _over_parts(dtype, lambda real: _normal(rng, shape, real, self.mean, self.std))
+
+    def stress(
+        self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str, flavour: str
+    ) -> Array:
+        """See the base class."""
+        mean, std = self.mean, self.std
+        if flavour == "offset":
+            mean, std = mean + 2 * std, std * 1e-3
+        values = _over_parts(dtype, lambda real: _normal(rng, shape, real, mean, std))
+        if flavour == "wide":
+            values *= _magnitudes(rng, shape, values.real.dtype)
+        if flavour == "cancelling" and self.mean == 0:
+            _cancel(values)
+        return values
+
+
+class Integers(Distribution, frozen=True):
+    """Integers from low to high - 1."""
+
+    low: int = 0
+    high: int = 2
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
+        """See the base class."""
+        return rng.integers(self.low, self.high, size=shape).astype(dtype)
+
+
+class Choice(Distribution, frozen=True):
+    """One of these values, equally likely."""
+
+    values: tuple[float, ...]
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
+        """See the base class."""
+        return rng.choice(np.asarray(self.values), size=shape).astype(dtype)
+
+
+class Constant(Distribution, frozen=True):
+    """Always this value; for scalars that parametrise a method."""
+
+    value: float
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
+        """See the base class."""
+        del rng
+        return np.full(shape, self.value, dtype=dtype)
+
+
+def default_distribution(dtype: str) -> Distribution:
+    """What an argument without `inputs` is drawn from: N(0, 1), small integers, or a fair coin."""
+    kind = np.dtype(dtype).kind
+    if kind == "b":
+        return Integers(0, 2)
+    if kind == "u":
+        return Integers(0, 100)
+    if kind == "i":
+        return Integers(-100, 100)
+    return Normal()
+
+
+def _over_parts(dtype: str, draw: Any) -> Array:
+    """Draw real values, or both parts of complex ones."""
+    kind = np.dtype(dtype)
+    if kind.kind != "c":
+        return np.asarray(draw(dtype))
+    real = np.empty(0, dtype=kind).real.dtype.name
+    values = np.asarray(draw(real)).astype(dtype)
+    values.imag = draw(real)
+    return values
+
+
+def _uniform(
+    rng: np.random.Generator, shape: tuple[int, ...], dtype: str, low: float, high: float
+) -> Array:
+    kind = np.dtype(dtype)
+    if kind.itemsize < 4:  # the generator draws float32 and float64 only
+        return rng.uniform(low, high, size=shape).astype(dtype)
+    values: Array = rng.random(size=shape, dtype=kind.type)  # type: ignore[arg-type]
+    values *= kind.type(high - low)
+    values += kind.type(low)
+    return values
+
+
+def _normal(
+    rng: np.random.Generator, shape: tuple[int, ...], dtype: str, mean: float, std: float
+) -> Array:
+    kind = np.dtype(dtype)
+    if kind.itemsize < 4:
+        return rng.normal(mean, std, size=shape).astype(dtype)
+    values: Array = rng.standard_normal(size=shape, dtype=kind.type)  # type: ignore[arg-type]
+    values *= kind.type(std)
+    values += kind.type(mean)
+    return values
+
+
+def _magnitudes(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Factors of 1 down to 1e-6, log-uniform."""
+    return (10.0 ** rng.uniform(-6, 0, size=shape)).astype(dtype)
+
+
+def _cancel(values: Array) -> None:
+    """Make the second half the negative of the first, up to a small remainder, in place."""
+    flat = values.reshape(-1)
+    half = flat.size // 2
+    flat[half : 2 * half] = -flat[:half] * flat.real.dtype.type(1 - 1e-3)

@@ -1,0 +1,179 @@
+"""Accumulates the statements of a program while a reference is lifted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+
+from outpace.codegen.dims import Affine
+from outpace.codegen.nests import affine
+from outpace.codegen.nests.bounds import Bounds
+from outpace.codegen.nests.ir import (
+    Allocate,
+    Array,
+    Assign,
+    Define,
+    Expression,
+    Load,
+    Nest,
+    Position,
+    Range,
+    Reduce,
+    Reduction,
+    Statement,
+    Store,
+    Variable,
+)
+from outpace.codegen.nests.printer import expression_text
+from outpace.codegen.nests.values import Value, as_affine, cast, element, scalar_value, stored
+from outpace.codegen.nests.walk import expressions
+from outpace.errors import NotLifted
+
+
+class Builder:
+    """Statements, names and sizes of the program under construction.
+
+    Attributes:
+        bounds: What is known about sizes.
+        reproducible: Whether float sums may not be reordered.
+        line: The line being lifted, for messages.
+    """
+
+    def __init__(self, reserved: Set[str], bounds: Bounds, *, reproducible: bool) -> None:
+        self.bounds = bounds
+        self.reproducible = reproducible
+        self.line: int | None = None
+        self._top: list[Statement] = []
+        self._stack: list[list[Statement]] = [self._top]
+        self._taken = set(reserved)
+        self._sizes: list[dict[str, str]] = [{}]
+        self._top_sizes: set[str] = set()
+
+    def emit(self, statement: Statement) -> None:
+        """Append to the current block."""
+        self._stack[-1].append(statement)
+
+    @contextmanager
+    def block(self) -> Iterator[list[Statement]]:
+        """Collect statements into a block of their own."""
+        body: list[Statement] = []
+        self._stack.append(body)
+        self._sizes.append({})
+        try:
+            yield body
+        finally:
+            self._stack.pop()
+            self._sizes.pop()
+
+    @property
+    def body(self) -> tuple[Statement, ...]:
+        """The whole program so far."""
+        return tuple(self._top)
+
+    @property
+    def at_top(self) -> bool:
+        """Whether the current block is that of the function."""
+        return len(self._stack) == 1
+
+    def fresh(self, base: str) -> str:
+        """A name that nothing else has."""
+        name, number = base, 1
+        while name in self._taken:
+            name, number = f"{base}_{number}", number + 1
+        self._taken.add(name)
+        return name
+
+    def size(self, e: Expression, base: str = "n") -> Affine:
+        """An integer scalar as an affine expression, by a name of its own if need be."""
+        known = as_affine(e)
+        if known is not None:
+            return known
+        text = expression_text(e)
+        for scope in self._sizes:
+            if text in scope:
+                return affine.symbol(scope[text])
+        name = self.fresh(base)
+        self.emit(Define(name, cast(e, "int64")))
+        if not any(isinstance(part, Variable | Load) for part in expressions(e)):
+            self._sizes[-1][text] = name  # variables may change before the same text recurs
+        if self.at_top:
+            self._top_sizes.add(name)
+        return affine.symbol(name)
+
+    def allocate(self, base: str, dtype: str, shape: tuple[Affine, ...]) -> Value:
+        """A fresh array; made once, at the top, when its extents are known there."""
+        array = Array(self.fresh(base), dtype, shape)
+        names = {n for extent in shape for n in extent.names}
+        local = any(n not in self._top_sizes and not self.is_parameter(n) for n in names)
+        (self.emit if local else self._top.append)(Allocate(array))
+        return stored(array.name, dtype, shape)
+
+    def is_parameter(self, size: str) -> bool:
+        """Whether a size is known before the program starts."""
+        return size in self.parameters
+
+    parameters: frozenset[str] = frozenset()
+
+    def indices(self, shape: tuple[Affine, ...], base: str = "i") -> tuple[Range, ...]:
+        """One index per axis."""
+        return tuple(Range(self.fresh(f"{base}{k}"), extent) for k, extent in enumerate(shape))
+
+    def fill(self, target: Value, value: Value) -> None:
+        """`target[...] = value` where the two are known not to overlap, or only point by point."""
+        ranges = self.indices(target.shape)
+        here = tuple(Position(affine.symbol(r.name)) for r in ranges)
+        place = target.at(here)
+        assert isinstance(place, Load)
+        store = Store(place.array, place.indices, cast(element(value, here), target.dtype))
+        self.emit(Nest(ranges, (store,)) if ranges else store)
+
+    def materialised(self, value: Value, base: str) -> Value:
+        """The same array in memory of its own."""
+        target = self.allocate(base, value.dtype, value.shape)
+        self.fill(target, value)
+        return target
+
+    def named(self, e: Expression, base: str) -> Expression:
+        """A scalar under a name of its own."""
+        name = self.fresh(base)
+        self.emit(Assign(name, e))
+        return Variable(name, e.dtype)
+
+    def reduced(
+        self, kind: Reduction, value: Value, axes: tuple[int, ...], dtype: str, *, keepdims: bool
+    ) -> Value:
+        """A reduction over some axes, in memory of its own.
+
+        Raises:
+            NotLifted: It is a float sum and the contract forbids another order.
+        """
+        if self.reproducible and kind in (Reduction.SUM, Reduction.PROD) and dtype[0] in "fc":
+            raise NotLifted("a loop sums in another order than NumPy, and reproducible=True")
+        kept = tuple(n for k, n in enumerate(value.shape) if k not in axes)
+        inner = self.indices(tuple(value.shape[k] for k in axes), "r")
+        places = dict(zip(axes, inner, strict=True))
+
+        def at(indices: tuple[Expression, ...]) -> Expression:
+            outer = iter(indices)
+            full = tuple(
+                Position(affine.symbol(places[k].name)) if k in places else next(outer)
+                for k in range(len(value.shape))
+            )
+            return Reduce(kind, inner, cast(value.at(full), dtype), dtype)
+
+        if not kept:
+            result = scalar_value(self.named(at(()), kind.value))
+        else:
+            result = self.materialised(Value(dtype, kept, at), kind.value)
+        return _with_unit_axes(result, axes, len(value.shape)) if keepdims else result
+
+
+def _with_unit_axes(value: Value, axes: tuple[int, ...], rank: int) -> Value:
+    """Put axes of extent 1 back where a reduction removed them."""
+    extents = iter(value.shape)
+    shape = tuple(affine.ONE if k in axes else next(extents) for k in range(rank))
+
+    def at(indices: tuple[Expression, ...]) -> Expression:
+        return value.at(tuple(i for k, i in enumerate(indices) if k not in axes))
+
+    return Value(value.dtype, shape, at)

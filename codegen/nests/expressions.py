@@ -1,0 +1,302 @@
+"""Lift Python expressions to values."""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from outpace.codegen.nests import affine, functions
+from outpace.codegen.nests.builder import Builder
+from outpace.codegen.nests.indexing import Cut, Item, subscript
+from outpace.codegen.nests.ir import Constant, Op, Position
+from outpace.codegen.nests.values import (
+    DType,
+    Lifted,
+    NamedFunction,
+    Value,
+    as_affine,
+    literal,
+    position,
+    scalar_value,
+)
+from outpace.errors import NotLifted
+
+_BINARY: dict[type[ast.operator], tuple[Op, Callable[[Any, Any], Any]]] = {
+    ast.Add: (Op.ADD, operator.add),
+    ast.Sub: (Op.SUBTRACT, operator.sub),
+    ast.Mult: (Op.MULTIPLY, operator.mul),
+    ast.Div: (Op.DIVIDE, operator.truediv),
+    ast.FloorDiv: (Op.FLOOR_DIVIDE, operator.floordiv),
+    ast.Mod: (Op.REMAINDER, operator.mod),
+    ast.Pow: (Op.POWER, operator.pow),
+    ast.BitAnd: (Op.BITWISE_AND, operator.and_),
+    ast.BitOr: (Op.BITWISE_OR, operator.or_),
+    ast.BitXor: (Op.BITWISE_XOR, operator.xor),
+    ast.LShift: (Op.LEFT_SHIFT, operator.lshift),
+    ast.RShift: (Op.RIGHT_SHIFT, operator.rshift),
+}
+_COMPARISONS: dict[type[ast.cmpop], tuple[Op, Callable[[Any, Any], Any]]] = {
+    ast.Lt: (Op.LESS, operator.lt),
+    ast.LtE: (Op.LESS_EQUAL, operator.le),
+    ast.Gt: (Op.GREATER, operator.gt),
+    ast.GtE: (Op.GREATER_EQUAL, operator.ge),
+    ast.Eq: (Op.EQUAL, operator.eq),
+    ast.NotEq: (Op.NOT_EQUAL, operator.ne),
+}
+_VIEWS = ("T", "real", "imag")
+
+CallHelper = Callable[[str, list[Lifted]], Lifted]
+
+
+class Expressions:
+    """Lifts expressions in an environment.
+
+    Args:
+        builder: Where statements that an expression needs go.
+        modules: Captured modules, local name to module name.
+        constants: Captured constants.
+        call_helper: Lifts the call of a helper of the reference.
+    """
+
+    def __init__(
+        self,
+        builder: Builder,
+        modules: Mapping[str, str],
+        constants: Mapping[str, Any],
+        call_helper: CallHelper,
+    ) -> None:
+        self._builder = builder
+        self._modules = modules
+        self._constants = constants
+        self._call_helper = call_helper
+        self.environment: dict[str, Lifted] = {}
+
+    def value(self, node: ast.expr) -> Value:
+        """An expression that must be a number or an array."""
+        lifted = self.lift(node)
+        if not isinstance(lifted, Value):
+            raise NotLifted(f"`{ast.unparse(node)}` is neither a number nor an array")
+        return lifted
+
+    def lift(self, node: ast.expr) -> Lifted:
+        """Any expression.
+
+        Raises:
+            NotLifted: It is of a kind that loop nests cannot express.
+        """
+        match node:
+            case ast.Constant(value=value):
+                return literal(value) if isinstance(value, int | float | complex) else value
+            case ast.Name(id=name):
+                return self._name(name)
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                return tuple(self.lift(part) for part in parts)
+            case ast.Attribute(value=base, attr=name):
+                return self._attribute(base, name)
+            case ast.Subscript(value=base, slice=index):
+                return self.subscript(base, index)
+            case ast.Call():
+                return self._call(node)
+            case _:
+                return self._operation(node)
+
+    def subscript(self, base: ast.expr, index: ast.expr) -> Lifted:
+        """An element of a tuple, or (a view of) an array."""
+        lifted = self.lift(base)
+        items = self.items(index)
+        if isinstance(lifted, tuple):
+            return _tuple_item(lifted, items[0])
+        if not isinstance(lifted, Value):
+            raise NotLifted(f"`{ast.unparse(base)}` cannot be indexed")
+        return subscript(self._builder, lifted, items)
+
+    def items(self, index: ast.expr) -> list[Item]:
+        """The parts of an index."""
+        parts = index.elts if isinstance(index, ast.Tuple) else [index]
+        return [self._item(part) for part in parts]
+
+    def _item(self, node: ast.expr) -> Item:
+        if isinstance(node, ast.Slice):
+            bounds = [None if b is None else self._bound(b) for b in _bounds(node)]
+            return Cut(*bounds)
+        return self.lift(node)
+
+    def _bound(self, node: ast.expr) -> Value | None:
+        return None if self.lift(node) is None else self.value(node)
+
+    def _name(self, name: str) -> Lifted:
+        if name in self.environment:
+            return self.environment[name]
+        if name in self._constants:
+            return self._constant(name, self._constants[name])
+        if name in self._modules:
+            return NamedFunction(self._modules[name], "")
+        if name in ("float", "int", "bool", "complex"):
+            return DType({"float": "float64", "int": "int64", "complex": "complex128"}.get(name, name))
+        return NamedFunction("builtins", name)
+
+    def _constant(self, name: str, value: Any) -> Lifted:
+        if isinstance(value, np.generic):
+            return scalar_value(Constant(value.item(), value.dtype.name))
+        if isinstance(value, bool | int | float | complex):
+            return literal(value)
+        if isinstance(value, tuple):
+            return tuple(self._constant(name, v) for v in value)
+        if isinstance(value, str) or value is None:
+            return value
+        raise NotLifted(f"the captured constant {name} is a {type(value).__name__}")
+
+    def _attribute(self, base: ast.expr, name: str) -> Lifted:
+        owner = self.lift(base)
+        if isinstance(owner, NamedFunction) and owner.owner is None:
+            return _module_member(f"{owner.module}.{owner.name}".strip("."), name)
+        if not isinstance(owner, Value):
+            raise NotLifted(f"the attribute .{name}")
+        if name == "shape":
+            return tuple(position(self._extent(n)) for n in owner.shape)
+        if name == "dtype":
+            return DType(owner.dtype)
+        if name == "ndim":
+            return literal(len(owner.shape))
+        if name == "size":
+            return functions.size(self._builder, owner)
+        if name in _VIEWS:
+            return functions.view(owner, name)
+        return NamedFunction("method", name, owner)
+
+    def _extent(self, extent: affine.Affine) -> affine.Affine:
+        """An extent as a number, in which negative does not stand for 0."""
+        if self._builder.bounds.nonnegative(extent):
+            return extent
+        zero = Constant(0, "int64")
+        return self._builder.size(functions.apply(Op.MAXIMUM, Position(extent), zero))
+
+    def _call(self, node: ast.Call) -> Lifted:
+        function = self.lift(node.func)
+        arguments = [self.lift(a) for a in node.args]
+        keywords = {k.arg: self.lift(k.value) for k in node.keywords if k.arg is not None}
+        if any(isinstance(a, ast.Starred) for a in node.args) or len(keywords) < len(node.keywords):
+            raise NotLifted("a call with * or **")
+        if isinstance(function, DType):
+            return functions.converted(function, arguments)
+        if not isinstance(function, NamedFunction):
+            raise NotLifted(f"the call `{ast.unparse(node)}`")
+        if function.module == "builtins" and not functions.is_builtin(function.name):
+            if keywords:
+                raise NotLifted(f"a call of {function.name} with keywords")
+            return self._call_helper(function.name, arguments)
+        return functions.call(self._builder, function, arguments, keywords)
+
+    def _operation(self, node: ast.expr) -> Lifted:
+        match node:
+            case ast.BinOp(left=left, op=ast.MatMult(), right=right):
+                return functions.product(self._builder, self.value(left), self.value(right))
+            case ast.BinOp(left=left, op=op, right=right):
+                kind, function = _BINARY[type(op)]
+                return self.binary(kind, function, self.lift(left), self.lift(right))
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return self._negative(self.value(operand))
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.value(operand)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return functions.logical(Op.LOGICAL_NOT, self.value(operand))
+            case ast.UnaryOp(op=ast.Invert(), operand=operand):
+                return functions.elementwise(Op.INVERT, operator.invert, self.value(operand))
+            case ast.Compare(left=left, ops=ops, comparators=rights):
+                return self._comparison(left, ops, rights)
+            case ast.BoolOp(op=op, values=parts):
+                kind = Op.LOGICAL_AND if isinstance(op, ast.And) else Op.LOGICAL_OR
+                return self._boolean(kind, parts)
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                return functions.choice(self.value(test), self.value(body), self.value(orelse))
+            case _:
+                raise NotLifted(f"`{ast.unparse(node)}` ({type(node).__name__})")
+
+    def binary(
+        self, kind: Op, function: Callable[[Any, Any], Any], left: Lifted, right: Lifted
+    ) -> Lifted:
+        """`left op right`, on tuples as well."""
+        if isinstance(left, tuple) and isinstance(right, tuple) and kind is Op.ADD:
+            return (*left, *right)
+        if not isinstance(left, Value) or not isinstance(right, Value):
+            raise NotLifted(f"{kind.value} of something that is neither a number nor an array")
+        whole = _affine_result(kind, left, right)
+        return whole or functions.elementwise(kind, function, left, right)
+
+    def _negative(self, operand: Value) -> Value:
+        known = None if operand.is_array or not operand.weak else as_affine(operand.scalar)
+        if known is not None:
+            return position(affine.times(known, -1))
+        return functions.elementwise(Op.NEGATIVE, operator.neg, operand)
+
+    def _comparison(
+        self, left: ast.expr, ops: list[ast.cmpop], rights: list[ast.expr]
+    ) -> Value:
+        if len(ops) > 1 or type(ops[0]) not in _COMPARISONS:
+            raise NotLifted("a chained comparison, `is` or `in`")
+        kind, function = _COMPARISONS[type(ops[0])]
+        return functions.comparison(kind, function, self.value(left), self.value(rights[0]))
+
+    def _boolean(self, kind: Op, parts: list[ast.expr]) -> Value:
+        values = [self.value(part) for part in parts]
+        if any(v.is_array or v.dtype != "bool" for v in values):
+            raise NotLifted("`and` or `or` of something that is not a bool")
+        return functions.logical(kind, *values)
+
+
+def augmented(op: ast.operator) -> tuple[Op, Callable[[Any, Any], Any]]:
+    """The operation of an augmented assignment."""
+    if type(op) not in _BINARY:
+        raise NotLifted("`@=`")
+    return _BINARY[type(op)]
+
+
+def _affine_result(kind: Op, left: Value, right: Value) -> Value | None:
+    """Exact arithmetic on Python ints that stays affine."""
+    if left.is_array or right.is_array or not (left.weak and right.weak):
+        return None
+    a, b = as_affine(left.scalar), as_affine(right.scalar)
+    if a is None or b is None:
+        return None
+    if kind is Op.ADD:
+        return position(affine.plus(a, b))
+    if kind is Op.SUBTRACT:
+        return position(affine.minus(a, b))
+    if kind is Op.MULTIPLY and not (a.terms and b.terms):
+        return position(affine.times(b, a.constant) if b.terms else affine.times(a, b.constant))
+    return None
+
+
+def _bounds(node: ast.Slice) -> tuple[ast.expr | None, ast.expr | None, ast.expr | None]:
+    return node.lower, node.upper, node.step
+
+
+def _tuple_item(values: tuple[Any, ...], item: Item) -> Lifted:
+    if isinstance(item, Cut):
+        bounds = [None if b is None else as_affine(b.scalar) for b in (item.start, item.stop)]
+        if all(b is None or not b.terms for b in bounds) and item.step is None:
+            start, stop = (None if b is None else b.constant for b in bounds)
+            return values[start:stop]
+    elif isinstance(item, Value) and not item.is_array:
+        known = as_affine(item.scalar)
+        if known is not None and not known.terms and -len(values) <= known.constant < len(values):
+            found: Lifted = values[known.constant]
+            return found
+    raise NotLifted("a tuple indexed by something that is not a literal")
+
+
+def _module_member(module: str, name: str) -> Lifted:
+    if module not in ("numpy", "math"):
+        return NamedFunction(module, name)
+    if name in ("pi", "e", "inf", "nan"):
+        return literal(float(getattr(np, name)))
+    if module == "numpy" and name == "newaxis":
+        return None
+    found = getattr(np, name, None) if module == "numpy" else None
+    if isinstance(found, type) and issubclass(found, np.generic):
+        return DType(np.dtype(found).name)
+    return NamedFunction(module, name)

@@ -1,0 +1,208 @@
+"""A `Reference`: the annotated function, its contract, and how a fresh process can load it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from outpace import environment
+from outpace.codegen.contract import build_contract
+from outpace.codegen.distributions import Distribution
+from outpace.codegen.source import SourceClosure, closure_of
+from outpace.errors import ContractError, ReferenceError_
+from outpace.model import Block, Contract, Tolerance
+
+InputsCallable = Callable[[dict[str, int], Any], Mapping[str, Any]]
+Inputs = Mapping[str, Distribution] | InputsCallable
+
+
+@dataclass(frozen=True)
+class ReferenceOptions:
+    """What `@outpace.optimize` was given; read only when the contract is first needed."""
+
+    workloads: Mapping[str, Mapping[str, float]]
+    inputs: Inputs | None = None
+    mutates: Sequence[str] = ()
+    where: str | None = None
+    reduction: str | None = None
+    tolerance: float | Tolerance | None = None
+    reproducible: bool = False
+    split: Mapping[str, Block] | None = None
+
+
+class Reference:
+    """The one numerical truth.
+
+    Attributes:
+        fn: The plain Python function.
+        options: As given by the user.
+        name: `module:qualname`, for people and for journals.
+    """
+
+    def __init__(self, fn: Callable[..., Any], options: ReferenceOptions) -> None:
+        self.fn = fn
+        self.options = options
+        self.name = f"{fn.__module__}:{fn.__qualname__}"
+
+    @cached_property
+    def contract(self) -> Contract:
+        """The contract; raises ContractError when the annotation is missing or wrong."""
+        o = self.options
+        contract = build_contract(
+            self.fn,
+            workloads=o.workloads,
+            mutates=o.mutates,
+            where=o.where,
+            reduction=o.reduction,
+            tolerance=o.tolerance,
+            reproducible=o.reproducible,
+            split=o.split,
+        )
+        if isinstance(o.inputs, Mapping):
+            unknown = set(o.inputs) - {a.name for a in contract.arguments}
+            if unknown:
+                raise ContractError(f"inputs names {sorted(unknown)}, which {self.name} lacks")
+        return contract
+
+    @cached_property
+    def closure(self) -> SourceClosure:
+        """The function with its helpers and captured constants."""
+        return closure_of(self.fn)
+
+    @property
+    def source_hash(self) -> str:
+        """Hash of the source closure; a promotion of another source is never served."""
+        return self.closure.hash
+
+    @property
+    def file(self) -> Path | None:
+        """The file that defines the function, or None in a notebook or at a prompt."""
+        name = inspect.getfile(self.fn)
+        return Path(name).resolve() if Path(name).exists() else None
+
+    @property
+    def location(self) -> tuple[str, str] | None:
+        """File and qualified name under which another process finds the function, or None.
+
+        A function of `__main__` has none: importing a script again would run it again.
+        """
+        if self.file is None or self.fn.__module__ == "__main__" or "<" in self.fn.__qualname__:
+            return None
+        return str(self.file), self.fn.__qualname__
+
+    def importable(self) -> tuple[str, str]:
+        """As `location`, with a standalone copy of the function where it has none."""
+        if self.location is not None:
+            return self.location
+        path = environment.cache_dir() / "references" / f"reference_{self.source_hash}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.closure.module_text(), encoding="utf-8")
+        return str(path), self.fn.__name__
+
+    @property
+    def folder(self) -> Path:
+        """Where promotions of this reference belong: beside its module, else the current one."""
+        return self.file.parent if self.file is not None else Path.cwd()
+
+
+def load_reference(spec: str) -> Reference:
+    """Load `FILE.py:fn` or `package.module:fn`.
+
+    Raises:
+        ReferenceError_: No such file, module or function, or the module raises.
+        ContractError: The function was not given workloads.
+    """
+    location, _, qualname = spec.rpartition(":")
+    if not location or not qualname:
+        raise ReferenceError_(f"{spec!r} names no function; write FILE.py:fn or package.module:fn")
+    found: Any = load_module(location)
+    for part in qualname.split("."):
+        if not hasattr(found, part):
+            raise ReferenceError_(_no_such_function(location, qualname, found))
+        found = getattr(found, part)
+    reference = getattr(found, "reference", None)
+    if isinstance(reference, Reference):
+        return reference
+    if callable(found):
+        raise ContractError(
+            f"{spec} is not decorated; write `@outpace.optimize(workloads={{...}})` above it, or "
+            "`name = outpace.reference(fn, workloads={...})` in a file of your own"
+        )
+    raise ReferenceError_(f"{spec} is a {type(found).__name__}, not a function")
+
+
+def load_function(location: str, qualname: str) -> Callable[..., Any]:
+    """The plain function behind a reference, for a process that only runs it.
+
+    Raises:
+        ReferenceError_: See `load_module`.
+    """
+    found: Any = load_module(location)
+    for part in qualname.split("."):
+        found = getattr(found, part)
+    reference = getattr(found, "reference", None)
+    return reference.fn if isinstance(reference, Reference) else found  # type: ignore[no-any-return]
+
+
+def load_module(location: str) -> ModuleType:
+    """Import a module by dotted name, or by the path of its file.
+
+    Raises:
+        ReferenceError_: It does not exist or raises while it is imported.
+    """
+    path = Path(location)
+    is_file = location.endswith(".py")
+    if is_file and not path.is_file():
+        raise ReferenceError_(f"no such file: {location}")
+    try:
+        return _import_file(path.resolve()) if is_file else importlib.import_module(location)
+    except ModuleNotFoundError as error:
+        if error.name == location:
+            raise ReferenceError_(
+                f"no module named {location!r}; for a file write its path with .py"
+            ) from error
+        raise ReferenceError_(f"{location} cannot be imported: {error}") from error
+    except Exception as error:
+        raise ReferenceError_(
+            f"{location} raises while it is imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Import a file, through its package if it lies in one, so that relative imports work."""
+    root, parts = path.parent, [path.stem]
+    while (root / "__init__.py").exists():
+        parts.insert(0, root.name)
+        root = root.parent
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    name = ".".join(parts)
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
+    if len(parts) > 1:
+        return importlib.import_module(name)
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    assert module_spec is not None and module_spec.loader is not None  # noqa: PT018
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module
+    try:
+        module_spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _no_such_function(location: str, qualname: str, module: Any) -> str:
+    names = [n for n in vars(module) if isinstance(getattr(vars(module)[n], "reference", None), Reference)]
+    hint = f"; it has {', '.join(names)}" if names else ""
+    return f"{location} has no function {qualname!r}{hint}"

@@ -1,0 +1,155 @@
+"""Drafts in Python for Numba.
+
+A draft is a module that defines `kernel(<inputs in contract order>, <outputs>)`: an njit dispatcher,
+or a plain function over NumPy and njit functions. It returns nothing. Parameters are module
+constants that the tuner sets.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import itertools
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from outpace import environment
+from outpace.codegen.abi import Role, Slot, slots
+from outpace.kernels.languages.base import BuildError, InvalidDraft, Kernel
+from outpace.model import Contract, Variant
+
+_config_lock = threading.Lock()
+_module_numbers = itertools.count()
+
+
+class Numba:
+    """See the module."""
+
+    name = "numba"
+    suffix = ".py"
+    comment = "#"
+
+    def unavailable(self) -> str | None:
+        """Numba is a dependency, so only a broken installation lacks it."""
+        if importlib.util.find_spec("numba") is None:
+            return "numba is not installed; pip install numba"
+        return None
+
+    def bind(self, variant: Variant) -> str:
+        """The module with one assignment a parameter above its first statement."""
+        if not variant.params:
+            return variant.draft.source
+        assignments = [f"{name} = {value!r}" for name, value in variant.params.items()]
+        lines = variant.draft.source.splitlines()
+        at = _line_after_preamble(variant.draft.source)
+        return "\n".join([*lines[:at], *assignments, *lines[at:]]) + "\n"
+
+    def build(self, path: Path, contract: Contract, cache: Path) -> None:
+        """Compile for the contract's types; a plain function compiles at its first call."""
+        self.load(path, contract, cache)
+
+    def load(self, path: Path, contract: Contract, cache: Path) -> Kernel:
+        """The kernel, compiled or taken from the cache."""
+        import numba  # noqa: PLC0415
+
+        kernel = self._import(path, contract, cache)
+        if isinstance(kernel, numba.core.dispatcher.Dispatcher):
+            try:
+                kernel.compile(tuple(_numba_type(slot) for slot in slots(contract)))
+            except numba.core.errors.NumbaError as error:
+                raise BuildError(str(error)) from error
+        return kernel
+
+    def load_promoted(self, source_path: Path, variant: Variant, contract: Contract) -> Kernel:
+        """The kernel of a promotion, built once per machine under the user's cache folder."""
+        del source_path  # its text is the variant's; the store has compared them
+        folder = environment.cache_dir() / "builds" / variant.hash
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / "draft.py"
+        text = self.bind(variant)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+        return self.load(path, contract, folder)
+
+    def _import(self, path: Path, contract: Contract, cache: Path) -> Kernel:
+        import numba  # noqa: PLC0415
+
+        with _cache_folder(cache):
+            module = _import_draft(path)
+            kernel = getattr(module, "kernel", None)
+            if not callable(kernel):
+                raise InvalidDraft("the draft does not define a function named `kernel`")
+            _check_signature(kernel, contract)
+            for value in vars(module).values():
+                if isinstance(value, numba.core.dispatcher.Dispatcher):
+                    value.enable_caching()
+        return kernel  # type: ignore[no-any-return]
+
+
+NUMBA = Numba()
+
+
+@contextmanager
+def _cache_folder(folder: Path) -> Iterator[None]:
+    """Numba reads its cache folder from a global at `enable_caching`; set it for this load only."""
+    import numba  # noqa: PLC0415
+
+    with _config_lock:
+        before = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(folder / "numba")
+        try:
+            yield
+        finally:
+            numba.config.CACHE_DIR = before
+
+
+def _import_draft(path: Path) -> ModuleType:
+    name = f"outpace_draft_{path.parent.name}_{next(_module_numbers)}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # noqa: PT018
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Numba looks the module up by name when it loads from its cache
+    spec.loader.exec_module(module)
+    return module
+
+
+def _check_signature(kernel: Any, contract: Contract) -> None:
+    function = getattr(kernel, "py_func", kernel)
+    wanted = [slot.name for slot in slots(contract)]
+    try:
+        inspect.signature(function).bind(*wanted)
+    except TypeError as error:
+        raise InvalidDraft(
+            f"kernel{inspect.signature(function)} cannot be called with "
+            f"kernel({', '.join(wanted)}): {error}"
+        ) from error
+
+
+def _numba_type(slot: Slot) -> Any:
+    import numba  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415
+
+    dtype = numba.from_dtype(np.dtype(slot.dtype))
+    if slot.role is Role.SCALAR:
+        return dtype
+    return numba.types.Array(dtype, len(slot.dims), "C")
+
+
+def _line_after_preamble(source: str) -> int:
+    """Number of lines taken by the docstring and `__future__` imports."""
+    end = 0
+    for position, node in enumerate(ast.parse(source).body):
+        is_docstring = (
+            position == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        )
+        is_future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        if not (is_docstring or is_future):
+            break
+        end = node.end_lineno or 0
+    return end

@@ -1,0 +1,406 @@
+"""Serving: which promotion runs for a call, or why the reference does."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from outpace.codegen.abi import as_results, bind_sizes, output_shapes, slots
+from outpace.codegen.dims import bind_shapes
+from outpace.codegen.domain import allows
+from outpace.codegen.reference import Reference
+from outpace.errors import ContractError
+from outpace.kernels import promotions, target
+from outpace.kernels.arguments import (
+    Array,
+    Unfit,
+    check_out,
+    check_out_shapes,
+    fit_arguments,
+    refuse_overlap,
+)
+from outpace.kernels.dispatcher import Dispatcher, Entry, Key, Returns, generate, is_size
+from outpace.kernels.forking import GUARD
+from outpace.kernels.languages import language_named
+from outpace.kernels.languages.base import Kernel
+from outpace.kernels.promotions import PromotionWarning, StoredPromotion
+from outpace.model import Evidence, Promotion, Variant
+
+_KNOWN_SIZES = 1024
+"""Decisions kept per function; a loop over ever new sizes starts over rather than grows."""
+_THREAD_MARKS = ("parallel", "thread")
+"""Substrings of `omp parallel`, `njit(parallel=...)`, pthreads, C11 threads and `threading`."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Which code a call runs, and why; `str()` of it is for people.
+
+    Attributes:
+        promotion: Folder of the promotion that is served, or None for the reference.
+        reason: One sentence.
+        notes: Versions recorded with the promotion, and where this process differs.
+    """
+
+    promotion: Path | None
+    reason: str
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        served = "reference" if self.promotion is None else f"promotion {self.promotion}"
+        return "\n    ".join([f"{served}: {self.reason}", *self.notes])
+
+
+@dataclass(frozen=True)
+class Served:
+    """A promotion whose kernel is loaded."""
+
+    stored: StoredPromotion
+    kernel: Kernel
+    threaded: bool
+
+    @property
+    def promotion(self) -> Promotion:
+        """The stored value."""
+        return self.stored.promotion
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What can be served at all, decided once; `refusals` says why other promotions are not."""
+
+    served: tuple[Served, ...] = ()
+    refusals: tuple[str, ...] = ()
+
+
+DISABLED = Offer(refusals=("OUTPACE_DISABLE is set",))
+
+
+class Server:
+    """Serves one reference from the promotions it was offered.
+
+    Attributes:
+        fast: Takes positional arguments; runs a kernel or the reference.
+    """
+
+    def __init__(self, reference: Reference, offer: Offer) -> None:
+        self.reference = reference
+        self.contract = reference.contract
+        self._offer = offer
+        self._known: dict[Key, Entry] = {}
+        self._returns = _returns_of(reference)
+        self._signature = inspect.signature(reference.fn)
+        self._dispatcher: Dispatcher = generate(
+            self.contract, self._returns, self._known, self._decide, self._slow
+        )
+        self.fast: Callable[..., Any] = self._dispatcher.fast
+        if not self._offer.served:
+            self.fast = reference.fn
+        GUARD.watch(self)
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
+        """A call with keywords or with `out=`.
+
+        Raises:
+            ContractError: `out` cannot take the results.
+        """
+        if kwargs or out is None or not self._offer.served:
+            return self._slow(args, kwargs, out)
+        return self._dispatcher.into(args, out)
+
+    def explain(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Explanation:
+        """Which code this call would run.
+
+        Raises:
+            TypeError: The arguments do not bind to the signature.
+        """
+        values = self._bind(args, kwargs)
+        if not self._offer.served:
+            return Explanation(None, "; ".join(self._offer.refusals))
+        try:
+            fitted = fit_arguments(self.contract, values)
+            refuse_overlap(self.contract, fitted, ())
+            served, evidence = self._select(self._sizes(self._key(fitted)))
+        except Unfit as reason:
+            return Explanation(None, str(reason))
+        return _explanation(served, evidence)
+
+    def forget(self) -> None:
+        """Drop the decisions for known sizes (in a forked child)."""
+        self._known.clear()
+
+    def _slow(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
+        """Any call that is not plain."""
+        try:
+            values = self._bind(args, kwargs)
+        except TypeError:
+            return self.reference.fn(*args, **kwargs)  # raises what people know from Python
+        given = None if out is None else check_out(self.contract, out, self._returns.is_tuple)
+        if given is not None:
+            check_out_shapes(self.contract, given, bind_sizes(self.contract, values))
+        try:
+            fitted = fit_arguments(self.contract, values)
+            refuse_overlap(self.contract, fitted, given or ())
+            entry = self._entry(self._key(fitted))
+        except Unfit:
+            entry = ()
+        if not entry:
+            return self._by_reference(args, kwargs, values, out, given)
+        kernel, *shapes = entry
+        outputs = given or [
+            np.empty(shape, o.dtype) for shape, o in zip(shapes, self.contract.outputs, strict=True)
+        ]
+        kernel(*fitted, *outputs)
+        return self._returned(outputs) if out is None else out
+
+    def _by_reference(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        values: Mapping[str, Any],
+        out: Any,
+        given: list[Array] | None,
+    ) -> Any:
+        if given is None:
+            return self.reference.fn(*args, **kwargs)
+        sizes = bind_sizes(self.contract, values)
+        returned = self.reference.fn(*args, **kwargs)
+        for array, result in zip(given, as_results(self.contract, returned, sizes), strict=True):
+            np.copyto(array, result)
+        return out
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        bound = self._signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return bound.arguments
+
+    def _returned(self, outputs: Sequence[Array]) -> Any:
+        parts = [
+            (array.item() if python else array[0]) if output.scalar else array
+            for array, output, python in zip(
+                outputs, self.contract.outputs, self._returns.python_scalar, strict=True
+            )
+        ]
+        if self._returns.is_tuple:
+            return tuple(parts)
+        return parts[0] if parts else None
+
+    # --- Decisions ------------------------------------------------------------------------------
+
+    def _key(self, fitted: Sequence[Any]) -> Key:
+        pairs = list(zip(self.contract.arguments, fitted, is_size(self.contract), strict=True))
+        shapes = [value.shape for a, value, _ in pairs if a.is_array]
+        return (*shapes, *(value for _, value, size in pairs if size))
+
+    def _entry(self, key: Key) -> Entry:
+        entry = self._known.get(key)
+        return self._decide(key) if entry is None else entry
+
+    def _decide(self, key: Key) -> Entry:
+        """Choose for sizes that were not met before, and remember."""
+        try:
+            sizes = self._sizes(key)
+            served, _ = self._select(sizes)
+        except Unfit:
+            entry: Entry = ()
+        else:
+            if served.threaded:
+                GUARD.threads_will_run()
+            entry = (served.kernel, *output_shapes(self.contract, sizes))
+        if len(self._known) >= _KNOWN_SIZES:
+            self._known.clear()
+        self._known[key] = entry
+        return entry
+
+    def _sizes(self, key: Key) -> dict[str, int]:
+        arrays = [a for a in self.contract.arguments if a.is_array]
+        integers = [
+            a.name
+            for a, size in zip(self.contract.arguments, is_size(self.contract), strict=True)
+            if size
+        ]
+        shapes = [(a.name, a.dims or (), n) for a, n in zip(arrays, key, strict=False)]
+        try:
+            return bind_shapes(shapes, dict(zip(integers, key[len(arrays) :], strict=True)))
+        except ContractError as error:
+            raise Unfit(str(error)) from error
+
+    def _select(self, sizes: Mapping[str, int]) -> tuple[Served, Evidence]:
+        """The promotion confirmed on the workload nearest to these sizes.
+
+        Raises:
+            Unfit: There is none.
+        """
+        if not allows(self.contract, sizes):
+            raise Unfit(f"size {_listed(sizes)} is outside the domain `{self.contract.where}`")
+        near = [
+            (served, evidence)
+            for served in self._offer.served
+            for evidence in served.promotion.evidence
+            if covers(evidence.workload.sizes, sizes)
+        ]
+        if not near:
+            raise Unfit(_outside(sizes, self._offer.served))
+        usable = [pair for pair in near if not _is_refused(pair[0].promotion, sizes)]
+        if not usable:
+            raise Unfit(f"the reference raised at size {_listed(sizes)} while it was judged")
+        if GUARD.threads_lost:
+            usable = [pair for pair in usable if not pair[0].threaded]
+        if not usable:
+            raise Unfit("this process was forked from one that had run a threaded kernel")
+        return min(usable, key=lambda pair: _distance(pair[1].workload.sizes, sizes))
+
+
+# --- What can be served -------------------------------------------------------------------------
+
+
+def find_offer(reference: Reference) -> Offer:
+    """Load every promotion for this source on this machine; warns about those that fail.
+
+    Raises:
+        ContractError: The annotation of the reference is missing or wrong.
+    """
+    stored = promotions.find(reference)
+    if not stored:
+        searched = " or in ".join(str(folder) for folder in promotions.folders_of(reference))
+        return Offer(refusals=(f"there is no promotion in {searched}; `outpace tune` makes one",))
+    served, refusals = [], []
+    for candidate in stored:
+        reason = _unsuitable(reference, candidate.promotion)
+        if reason is None:
+            try:
+                served.append(_load(reference, candidate))
+            except Exception as error:  # noqa: BLE001  (a draft may raise anything)
+                reason = f"it cannot be loaded: {type(error).__name__}: {error}"
+                _warn(candidate, f"{reason}; the reference is served")
+        if reason is not None:
+            refusals.append(f"promotion {candidate.path} is not served: {reason}")
+    return Offer(tuple(served), tuple(refusals))
+
+
+def _unsuitable(reference: Reference, promotion: Promotion) -> str | None:
+    """Why a promotion does not hold for this source in this process, or None."""
+    try:
+        key = promotions.key_for(reference, target.hardware())
+    except ContractError as error:  # the source cannot be read, so nothing is known to match it
+        return str(error)
+    if promotion.key.source_hash != key.source_hash:
+        return "the source of the function has changed since; tune again"
+    if promotion.key.target != key.target:
+        there = promotion.target
+        return f"it was made on another machine ({there.cpu}, {there.cores} cores)"
+    if promotion.key.ranks != key.ranks:
+        return f"it is for {promotion.key.ranks} ranks"
+    if promotion.key != key or slots(promotion.contract) != slots(reference.contract):
+        return "the contract of the function has changed since; tune again"
+    return None
+
+
+def _load(reference: Reference, stored: StoredPromotion) -> Served:
+    variant = stored.promotion.variant
+    language = language_named(variant.draft.language)
+    kernel = language.load_promoted(stored.source_path, variant, reference.contract)
+    differences = _differences(stored.promotion)
+    if differences:
+        _warn(stored, f"it was made with other tools ({'; '.join(differences)}); tune again")
+    return Served(stored, kernel, runs_threads(variant))
+
+
+def runs_threads(variant: Variant) -> bool:
+    """Whether a kernel may start threads; errs towards yes, which costs a forked child its speed
+    and nothing else."""  # noqa: D205, D209
+    source = variant.draft.source.lower()
+    return bool(variant.draft.flags.get("parallel")) or any(m in source for m in _THREAD_MARKS)
+
+
+def _differences(promotion: Promotion) -> list[str]:
+    """Tools of the promotion's language that have another version here."""
+    recorded = promotion.target.versions
+    names = [n for n in target.toolchain(promotion.variant.draft.language) if n in recorded]
+    if not names:
+        return []
+    here = target.current_target().versions
+    return [
+        f"{n} {recorded[n]}, here {here.get(n, 'absent')}"
+        for n in names
+        if here.get(n) != recorded[n]
+    ]
+
+
+def _warn(stored: StoredPromotion, message: str) -> None:
+    warnings.warn(f"promotion {stored.path}: {message}", PromotionWarning, stacklevel=2)
+
+
+def _returns_of(reference: Reference) -> Returns:
+    """Form of the return value, from its annotation."""
+    hint = typing.get_type_hints(reference.fn, include_extras=True)["return"]
+    is_tuple = typing.get_origin(hint) is tuple
+    parts = typing.get_args(hint) if is_tuple else (hint,)
+    python = tuple(part in (bool, int, float, complex) for part in parts)
+    return Returns(is_tuple, python if reference.contract.outputs else ())
+
+
+# --- Sizes --------------------------------------------------------------------------------------
+
+
+def covers(confirmed: Mapping[str, int], sizes: Mapping[str, int]) -> bool:
+    """Whether every size is within 0.5 to 2 times its confirmed value."""
+    return all(_is_near(n, sizes[name]) for name, n in confirmed.items())
+
+
+def _is_near(confirmed: int, size: int) -> bool:
+    if confirmed == 0 or (confirmed < 0) != (size < 0):
+        return size == confirmed
+    return abs(confirmed) <= 2 * abs(size) and abs(size) <= 2 * abs(confirmed)
+
+
+def _distance(confirmed: Mapping[str, int], sizes: Mapping[str, int]) -> float:
+    """Sum over the sizes of |log(size / confirmed)|; zeros only ever meet zeros."""
+    return sum(abs(log(sizes[name] / n)) for name, n in confirmed.items() if n)
+
+
+def _is_refused(promotion: Promotion, sizes: Mapping[str, int]) -> bool:
+    return any(refused.items() <= sizes.items() for refused in promotion.refused_sizes)
+
+
+def _outside(sizes: Mapping[str, int], served: Sequence[Served]) -> str:
+    """Why no promotion covers these sizes: the sizes that no workload comes near, else all."""
+    workloads = [e.workload for s in served for e in s.promotion.evidence]
+    far = {
+        name: size
+        for name, size in sizes.items()
+        if not any(_is_near(w.sizes[name], size) for w in workloads if name in w.sizes)
+    }
+    blamed = far or dict(sizes)
+    confirmed = "; ".join(
+        _listed({name: w.sizes[name] for name in blamed if name in w.sizes}) for w in workloads
+    )
+    return (
+        f"size {_listed(blamed)} is outside 0.5 to 2 times of every confirmed workload "
+        f"({confirmed})"
+    )
+
+
+def _listed(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}={size}" for name, size in sizes.items())
+
+
+def _explanation(served: Served, evidence: Evidence) -> Explanation:
+    promotion, speedup = served.promotion, evidence.speedup
+    recorded = ", ".join(f"{n} {v}" for n, v in sorted(promotion.target.versions.items()))
+    notes = [f"made with {recorded}"] if recorded else []
+    notes += [f"made with {difference}" for difference in _differences(promotion)]
+    return Explanation(
+        served.stored.path,
+        f"{promotion.variant.label}, {speedup.median:.1f}x "
+        f"[{speedup.low:.1f}, {speedup.high:.1f}] on workload {evidence.workload.name}",
+        tuple(notes),
+    )

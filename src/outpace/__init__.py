@@ -1,0 +1,67 @@
+"""Drafts, checks, times and promotes faster kernels for annotated Python reference code.
+
+Everything public is here; each name is imported when it is first used, so that `import outpace`
+costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from outpace.codegen.distributions import Choice, Constant, Integers, Normal, Uniform
+    from outpace.errors import OutpaceError
+    from outpace.kernels.optimize import optimize, reference
+    from outpace.model import Block, Contract, Draft, Promotion, Status, Tolerance, Trial
+    from outpace.tuner.api import judge, tune
+
+    __version__: str
+
+__all__ = [
+    "Block",
+    "Choice",
+    "Constant",
+    "Contract",
+    "Draft",
+    "Integers",
+    "Normal",
+    "OutpaceError",
+    "Promotion",
+    "Status",
+    "Tolerance",
+    "Trial",
+    "Uniform",
+    "__version__",
+    "judge",
+    "optimize",
+    "reference",
+    "tune",
+]
+
+_HOMES = {
+    "outpace.codegen.distributions": ("Choice", "Constant", "Integers", "Normal", "Uniform"),
+    "outpace.errors": ("OutpaceError",),
+    "outpace.kernels.optimize": ("optimize", "reference"),
+    "outpace.model": ("Block", "Contract", "Draft", "Promotion", "Status", "Tolerance", "Trial"),
+    "outpace.tuner.api": ("judge", "tune"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib  # noqa: PLC0415
+
+    if name == "__version__":
+        import importlib.metadata  # noqa: PLC0415  (costs 40 ms)
+
+        value: Any = importlib.metadata.version("outpace")
+    elif name in _HOME_OF:
+        value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

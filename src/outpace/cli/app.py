@@ -1,0 +1,53 @@
+"""The program: its commands and its global options."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Annotated
+
+import typer
+
+from outpace.cli.check import check
+from outpace.cli.doctor import doctor
+from outpace.cli.draft import draft
+from outpace.cli.explain import explain
+from outpace.cli.judge import judge
+from outpace.cli.listing import list_promotions
+from outpace.cli.tune import tune
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok, 1 incorrect or regressed, 2 usage, 3 inconclusive, 4 environment.",
+)
+
+_HDIFF = "kernels/library/climate.py:hdiff"
+
+app.command(epilog=f"Example: outpace tune {_HDIFF} --budget 5m")(tune)
+app.command(epilog=f"Example: outpace judge {_HDIFF} my_hdiff.py --dry-run")(judge)
+app.command("list", epilog="Example: outpace list kernels")(list_promotions)
+app.command(epilog="Example: outpace check kernels --json")(check)
+app.command(epilog=f"Example: outpace explain {_HDIFF}")(explain)
+app.command(epilog=f"Example: outpace draft {_HDIFF} --out drafts")(draft)
+app.command(epilog="Example: outpace doctor")(doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"outpace {importlib.metadata.version('outpace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Turn annotated Python reference functions into kernels that are proved right and faster."""
+    del version  # its callback has acted

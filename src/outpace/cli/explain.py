@@ -1,0 +1,125 @@
+"""`outpace explain`: a reference as understood, and what is served for it here."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from outpace import environment
+from outpace.cli.boundary import Answer, respond, warn
+from outpace.cli.options import JsonOption, PromotedOption, ReferenceArgument
+from outpace.cli.settings import read_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from outpace.kernels.promotions import StoredPromotion
+    from outpace.model import PromotionKey, Speedup, Target
+
+
+def explain(
+    reference: ReferenceArgument, promoted: PromotedOption = None, as_json: JsonOption = False
+) -> None:
+    """Show the contract of a function as understood, and which promotion serves it here."""
+
+    def work() -> Answer:
+        from outpace.cli import contracts  # noqa: PLC0415
+        from outpace.codegen.reference import load_reference  # noqa: PLC0415
+        from outpace.kernels import promotions  # noqa: PLC0415
+        from outpace.kernels.target import current_target  # noqa: PLC0415
+
+        loaded = load_reference(reference)
+        settings = read_settings(loaded.folder)
+        here = current_target()
+        override = promoted or environment.promoted_override() or settings.promoted
+        with warnings.catch_warnings(record=True) as ignored:
+            warnings.simplefilter("always", promotions.PromotionWarning)
+            found = promotions.find(loaded, override)
+        for warning in ignored:
+            warn(str(warning.message))
+        views = [_view(stored, promotions.key_for(loaded, here), here) for stored in found]
+        payload = {
+            "schema": "outpace.explain/1",
+            "reference": loaded.name,
+            "file": None if loaded.file is None else str(loaded.file),
+            "source_hash": loaded.source_hash,
+            "contract": contracts.contract_payload(loaded.contract),
+            "inputs": contracts.described_inputs(loaded),
+            "acceptance": contracts.acceptance(loaded.contract),
+            "promotions": [view.payload() for view in views],
+        }
+
+        def show(console: Console) -> None:
+            contracts.show_contract(console, loaded)
+            _show_promotions(console, views)
+
+        return Answer(payload, show)
+
+    respond(work, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _View:
+    """A promotion as seen from this machine."""
+
+    stored: StoredPromotion
+    gain: Speedup | None
+    obstacles: tuple[str, ...]
+    changed_versions: tuple[str, ...]
+
+    @property
+    def workloads(self) -> list[str]:
+        return [evidence.workload.name for evidence in self.stored.promotion.evidence]
+
+    def payload(self) -> dict[str, Any]:
+        from outpace.cli import payloads  # noqa: PLC0415
+
+        variant = self.stored.promotion.variant
+        return {
+            "path": str(self.stored.path),
+            "variant": variant.label,
+            "language": variant.draft.language,
+            "speedup": payloads.speedup(self.gain),
+            "workloads": self.workloads,
+            "served": not self.obstacles,
+            "why_not": list(self.obstacles),
+            "changed_versions": list(self.changed_versions),
+        }
+
+
+def _view(stored: StoredPromotion, key: PromotionKey, here: Target) -> _View:
+    from outpace.cli import matching, payloads  # noqa: PLC0415
+
+    disabled = ("OUTPACE_DISABLE is set",) if environment.disabled() else ()
+    return _View(
+        stored,
+        payloads.least_speedup(stored.promotion),
+        (*disabled, *matching.obstacles(stored.promotion, key, here)),
+        matching.version_differences(stored.promotion, here),
+    )
+
+
+def _show_promotions(console: Console, views: Sequence[_View]) -> None:
+    from rich.text import Text  # noqa: PLC0415
+
+    from outpace.cli import style  # noqa: PLC0415
+
+    def line(text: str, text_style: str = "") -> None:
+        console.print(Text(text, style=text_style), soft_wrap=True)
+
+    if not views:
+        line("no promotions: calls run the reference; `outpace tune` makes one")
+    for view in views:
+        mark = Text("not served", "yellow") if view.obstacles else Text("served", "green")
+        speed = "" if view.gain is None else f", at least {style.interval(view.gain)}"
+        label = view.stored.promotion.variant.label
+        console.print(Text.assemble(mark, f"  {label}{speed}"), soft_wrap=True)
+        line(f"  in {style.path(view.stored.path)}", "dim")
+        for reason in view.obstacles:
+            line(f"  because {reason}")
+        if not view.obstacles:
+            line(f"  for sizes within 0.5 to 2 times {', '.join(view.workloads)} in each dim")
+        for change in view.changed_versions:
+            line(f"  note: {change}", "dim")

@@ -1,0 +1,51 @@
+"""Arguments and options that several commands take."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from outpace.errors import UsageError
+
+ReferenceArgument = Annotated[
+    str,
+    typer.Argument(metavar="REFERENCE", help="FILE.py:function or package.module:function."),
+]
+PathsArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[PATH]...", help="Where to look for promotions; default: here."),
+]
+DrafterOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Who writes the drafts; default: builtin.")
+]
+LanguagesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--language", metavar="NAME", help="Language of the drafts; repeat, or list with commas."
+    ),
+]
+WorkloadsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--workload", metavar="NAME", help="Only this workload; repeat, or list with commas."
+    ),
+]
+PromotedOption = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder of promotions instead of the one beside the module."),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def split_list(values: Sequence[str] | None, option: str) -> tuple[str, ...]:
+    """Names given by repeating an option or with commas, in order and without repeats.
+
+    Raises:
+        UsageError: A name is empty.
+    """
+    names = [name.strip() for value in values or () for name in value.split(",")]
+    if not all(names):
+        raise UsageError(f"{option} was given an empty name; write {option} a,b")
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,87 @@
+"""The JSON objects that scripts rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from outpace.model import Promotion, Speedup, Target, Trial
+
+if TYPE_CHECKING:
+    from outpace.tuner.api import CheckResult, Result
+
+
+def tuned(result: Result) -> dict[str, Any]:
+    """`outpace.tune/1` of a campaign."""
+    return {
+        "schema": "outpace.tune/1",
+        "reference": result.reference,
+        "target": target(result.target),
+        "trials": [_trial(trial) for trial in result.trials],
+        "promotion": _promotion(result),
+    }
+
+
+def judged(result: Result) -> dict[str, Any]:
+    """`outpace.tune/1` of one judged draft, with its verdict."""
+    verdict = None if result.verdict is None else result.verdict.value
+    return {**tuned(result), "verdict": verdict}
+
+
+def checked(results: Sequence[CheckResult]) -> dict[str, Any]:
+    """`outpace.check/1`."""
+    return {
+        "schema": "outpace.check/1",
+        "results": [
+            {
+                "path": str(r.path),
+                "reference": r.reference,
+                "status": r.status.value,
+                "reason": r.reason,
+                "speedup": speedup(r.speedup),
+            }
+            for r in results
+        ],
+    }
+
+
+def speedup(value: Speedup | None) -> dict[str, float] | None:
+    """Median and interval."""
+    return None if value is None else {"median": value.median, "low": value.low, "high": value.high}
+
+
+def target(value: Target) -> dict[str, Any]:
+    """A target without the tag that storage needs."""
+    fields: dict[str, Any] = msgspec.to_builtins(value)
+    del fields["type"]
+    return fields
+
+
+def least_speedup(promotion: Promotion) -> Speedup | None:
+    """The confirmed speedup of the workload that gained least: all gained at least this."""
+    return min((e.speedup for e in promotion.evidence), key=lambda s: s.median, default=None)
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    return {
+        "draft": trial.draft,
+        "language": trial.language,
+        "params": trial.params,
+        "workload": trial.workload,
+        "status": trial.status.value,
+        "reason": trial.reason,
+        "speedup": speedup(trial.speedup),
+        "grade": trial.grade.value,
+    }
+
+
+def _promotion(result: Result) -> dict[str, Any] | None:
+    if result.promotion is None:
+        return None
+    return {
+        "path": None if result.path is None else str(result.path),
+        "language": result.promotion.variant.draft.language,
+        "speedup": speedup(least_speedup(result.promotion)),
+    }

@@ -1,0 +1,174 @@
+"""Looking at the machine, one fact a function; each tries the thing rather than trusting a file."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from outpace import environment
+
+_CLOCK = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+_SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies", "pit")
+_MEMORY = Path("/proc/meminfo")
+_KIB_IN_GIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor.
+
+    Attributes:
+        name: What was looked at.
+        ok: Whether it is there and fit for use.
+        value: What was found.
+        hint: How to get it or mend it; empty when it is fine.
+        essential: Whether nothing works without it.
+    """
+
+    name: str
+    ok: bool
+    value: str
+    hint: str = ""
+    essential: bool = False
+
+
+def examine() -> list[Finding]:
+    """All findings, what everything needs first."""
+    return [
+        Finding("python", ok=True, value=platform.python_version()),
+        _package("numpy"),
+        _package("numba"),
+        _writable("state folder", environment.state_dir(), "XDG_STATE_HOME", essential=True),
+        _writable("cache folder", environment.cache_dir(), "XDG_CACHE_HOME", essential=False),
+        _compiler(),
+        _cores(),
+        _memory(),
+        _load(),
+        _clock(),
+        *_isolation(),
+        _gpu(),
+        _mpi(),
+    ]
+
+
+def _package(name: str) -> Finding:
+    """A package that must import, not only be installed."""
+    try:
+        importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001  (a broken installation raises anything)
+        hint = f"python -m pip install --upgrade {name}"
+        return Finding(name, ok=False, value=f"does not import: {error}", hint=hint, essential=True)
+    return Finding(name, ok=True, value=importlib.metadata.version(name), essential=True)
+
+
+def _writable(name: str, folder: Path, variable: str, *, essential: bool) -> Finding:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        hint = f"make it writable, or set {variable} to a folder that is"
+        value = f"{folder} cannot be written: {error.strerror}"
+        return Finding(name, ok=False, value=value, hint=hint, essential=essential)
+    return Finding(name, ok=True, value=str(folder), essential=essential)
+
+
+def _compiler() -> Finding:
+    for command in ("cc", "gcc", "clang"):
+        found = shutil.which(command)
+        version = _first_line([found, "--version"]) if found else ""
+        if version:
+            return Finding("C compiler", ok=True, value=version)
+    return Finding(
+        "C compiler",
+        ok=False,
+        value="none",
+        hint="install gcc or clang (apt-get install gcc) for drafts in C",
+    )
+
+
+def _cores() -> Finding:
+    from outpace.kernels.target import current_target  # noqa: PLC0415
+
+    allowed, total = len(os.sched_getaffinity(0)), os.cpu_count()
+    value = f"{allowed} of {total} allowed, {current_target().cpu}"
+    return Finding("cores", ok=True, value=value)
+
+
+def _memory() -> Finding:
+    lines = _MEMORY.read_text(encoding="ascii").splitlines()
+    kib = {name: int(rest.split()[0]) for name, _, rest in (n.partition(":") for n in lines)}
+    available, total = kib["MemAvailable"] / _KIB_IN_GIB, kib["MemTotal"] / _KIB_IN_GIB
+    value = f"{available:.1f} GiB available of {total:.1f} GiB"
+    return Finding("memory", ok=True, value=value)
+
+
+def _load() -> Finding:
+    """Half a core of other work is where intervals visibly widen on a small machine."""
+    recent = os.getloadavg()[0]
+    value = f"{recent:.2f} over the last minute"
+    if recent < 0.5 * len(os.sched_getaffinity(0)):
+        return Finding("quiet machine", ok=True, value=value)
+    hint = "other work runs here: verdicts stay right, but need longer or end inconclusive"
+    return Finding("quiet machine", ok=False, value=value, hint=hint)
+
+
+def _clock() -> Finding:
+    try:
+        source = _CLOCK.read_text(encoding="ascii").strip()
+    except OSError:
+        return Finding("clock", ok=True, value="unknown source")
+    if source in _SLOW_CLOCKS:
+        hint = "reading it costs microseconds; boot with clocksource=tsc if the machine allows"
+        return Finding("clock", ok=False, value=source, hint=hint)
+    return Finding("clock", ok=True, value=source)
+
+
+def _isolation() -> list[Finding]:
+    """The layers around a draft's process, each tried."""
+    try:
+        from outpace.tuner.sandbox import probe  # noqa: PLC0415
+    except ImportError:
+        return []
+    return [
+        Finding(f"isolation: {layer}", ok=active, value="active" if active else "off", hint=hint)
+        for layer, active, hint in probe()
+    ]
+
+
+def _gpu() -> Finding:
+    command = shutil.which("nvidia-smi")
+    query = "--query-gpu=name,driver_version"
+    found = _first_line([command, query, "--format=csv,noheader"]) if command else ""
+    if found:
+        return Finding("GPU", ok=True, value=found)
+    hint = "an NVIDIA GPU with its driver is needed to time GPU kernels, nothing else"
+    return Finding("GPU", ok=False, value="none", hint=hint)
+
+
+def _mpi() -> Finding:
+    launcher = shutil.which("mpiexec")
+    if importlib.util.find_spec("mpi4py") is None:
+        hint = "python -m pip install 'outpace[mpi]', or 'outpace[mpi-local]' without a system MPI"
+        return Finding("MPI", ok=False, value="no mpi4py", hint=hint)
+    if launcher is None:
+        hint = "load the site's MPI module, or python -m pip install 'outpace[mpi-local]'"
+        return Finding("MPI", ok=False, value="mpi4py without mpiexec", hint=hint)
+    version = importlib.metadata.version("mpi4py")
+    return Finding("MPI", ok=True, value=f"mpi4py {version}, {launcher}")
+
+
+def _first_line(command: list[str]) -> str:
+    """First line of what a program prints, or empty when it fails or hangs."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.partition("\n")[0].strip()

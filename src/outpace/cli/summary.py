@@ -1,0 +1,152 @@
+"""How a campaign, a verdict and a check end on the screen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from outpace.cli import style
+from outpace.model import Promotion, Status, Trial
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from outpace.tuner.api import CheckResult, Result
+
+_LISTED = 5
+
+
+def show_campaign(console: Console, result: Result, override: Path | None) -> None:
+    """The end of `tune`: the promotion, or why there is none.
+
+    Args:
+        console: Where to print.
+        result: What the campaign found.
+        override: Folder of promotions that was asked for instead of the usual one, or None.
+    """
+    if result.promotion is None:
+        console.print(Text(why_nothing(result)), soft_wrap=True)
+        _print_losers(console, result.trials)
+    else:
+        console.print(promotion_panel(result.reference, result.promotion, result.path, override))
+    _print_notes(console, result.notes)
+
+
+def show_verdict(console: Console, result: Result, override: Path | None) -> None:
+    """The end of `judge`: the verdict and what it rests on."""
+    verdict = style.status(result.verdict) if result.verdict is not None else Text("no verdict")
+    console.print(Text.assemble(f"{result.reference}: ", verdict), soft_wrap=True)
+    for trial in result.trials:
+        console.print(_trial_line(trial), soft_wrap=True)
+    if result.promotion is not None:
+        console.print(promotion_panel(result.reference, result.promotion, result.path, override))
+    _print_notes(console, result.notes)
+
+
+def show_checks(console: Console, results: Sequence[CheckResult]) -> None:
+    """The end of `check`: one row for each promotion."""
+    if not results:
+        console.print("no promotions found; `outpace tune` makes one")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("reference", "status", "speedup", "why", "promotion"):
+        table.add_column(name, overflow="fold")
+    for r in results:
+        speed = "" if r.speedup is None else style.interval(r.speedup)
+        table.add_row(
+            Text(r.reference),
+            style.status(r.status),
+            Text(speed),
+            Text(r.reason),
+            Text(style.path(r.path)),
+        )
+    console.print(table)
+
+
+def promotion_panel(
+    reference: str, promotion: Promotion, path: Path | None, override: Path | None
+) -> RenderableType:
+    """What was promoted, how much faster it is, where it lies and what to do with it."""
+    variant = promotion.variant
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("workload", "over NumPy", "interval", "over plain Numba"):
+        table.add_column(name, justify="left" if name == "workload" else "right")
+    for e in promotion.evidence:
+        table.add_row(
+            Text(e.workload.name),
+            Text(style.ratio(e.speedup.median), style="bold green"),
+            Text(
+                f"{e.speedup.confidence:.0%} in "
+                f"[{style.ratio(e.speedup.low)}, {style.ratio(e.speedup.high)}]"
+            ),
+            Text("" if e.over_numba is None else style.ratio(e.over_numba)),
+        )
+    title = Text(f"{reference} is now {variant.label} ({variant.draft.language})", style="bold")
+    lines: list[RenderableType] = [title, Text(""), table, Text("")]
+    if path is not None:
+        lines.append(Text(f"written to {style.path(path)}", overflow="fold"))
+    lines.append(Text(_next_step(override)))
+    grade = Text(f"isolation grade {promotion.grade.value}")
+    return Panel(Group(*lines), title="promoted", subtitle=grade, border_style="green")
+
+
+def why_nothing(result: Result) -> str:
+    """One sentence on why nothing was promoted."""
+    counts = Counter(trial.status for trial in _deciding(result.trials))
+    if not counts:
+        return f"nothing was promoted for {result.reference}: no draft was judged"
+    tally = ", ".join(f"{n} {status.value}" for status, n in counts.most_common())
+    total = style.plural(counts.total(), "variant")
+    sentence = f"nothing was promoted for {result.reference}: of {total}, {tally}"
+    if Status.INCONCLUSIVE in counts:
+        return f"{sentence}; run the same command again to go on with the undecided"
+    return sentence
+
+
+def _deciding(trials: Sequence[Trial]) -> list[Trial]:
+    """For each variant the trial that kept it from promotion, or its last."""
+    by_variant: dict[tuple[str, str], Trial] = {}
+    for trial in trials:
+        key = (trial.draft, repr(sorted(trial.params.items())))
+        if key not in by_variant or trial.status is not Status.FASTER:
+            by_variant[key] = trial
+    return list(by_variant.values())
+
+
+def _print_losers(console: Console, trials: Sequence[Trial]) -> None:
+    """The nearest misses first, then what went wrong with others."""
+    decided = _deciding(trials)
+    timed = [t for t in decided if t.speedup is not None]
+    timed.sort(key=lambda t: t.speedup.median if t.speedup else 0.0, reverse=True)
+    failed = [t for t in decided if t.speedup is None]
+    for trial in (*timed[:_LISTED], *failed[:_LISTED]):
+        console.print(_trial_line(trial), soft_wrap=True)
+
+
+def _trial_line(trial: Trial) -> Text:
+    speed = "" if trial.speedup is None else style.interval(trial.speedup)
+    name = trial.label or f"{trial.language} {trial.draft[:8]}"
+    line = Text.assemble(f"  {name}  ", style.status(trial.status))
+    for part in (trial.workload, speed, trial.reason):
+        if part:
+            line.append(f"  {part}")
+    return line
+
+
+def _print_notes(console: Console, notes: Sequence[str]) -> None:
+    for note in notes:
+        console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
+
+
+def _next_step(override: Path | None) -> str:
+    review = "next: review and commit that folder; "
+    if override is None:
+        return f"{review}@outpace.optimize serves it from the next import on"
+    return f"{review}it is served where OUTPACE_PROMOTED={style.path(override)} is set"

@@ -1,0 +1,507 @@
+"""The values that travel between the rooms: contracts, drafts, variants, trials, promotions.
+
+All are frozen, tagged `msgspec.Struct` values. `encode` writes JSON with a schema version and a
+fixed key order, so that `content_hash` of equal values is equal on every machine. Arrays travel as
+`ArrayRecord` (base64), non-finite floats as strings.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from outpace.errors import CodecError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SCHEMA_VERSION = 1
+
+Scalar = bool | int | float | str
+"""What a tuning parameter may be bound to."""
+
+
+class Value(msgspec.Struct, frozen=True, tag=True):
+    """Base of every stored value: immutable, tagged with its class name in JSON."""
+
+
+class Status(StrEnum):
+    """How a trial ended. Only `FASTER` can be promoted."""
+
+    INVALID = "invalid"
+    BUILD_FAILED = "build-failed"
+    WRONG = "wrong"
+    CRASHED = "crashed"
+    TIMEOUT = "timeout"
+    OVER_LIMIT = "over-limit"
+    BLOCKED = "blocked"
+    SUSPECT = "suspect"
+    NOT_FASTER = "not-faster"
+    INCONCLUSIVE = "inconclusive"
+    FASTER = "faster"
+
+
+class Grade(StrEnum):
+    """How well a draft's process was isolated while it was judged.
+
+    A: process, seccomp, Landlock and namespaces. B: without namespaces. C: process and seccomp.
+    D: a process alone.
+    """
+
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
+
+
+# --- Contract -----------------------------------------------------------------------------------
+
+
+class Argument(Value, frozen=True):
+    """One parameter of a reference.
+
+    Attributes:
+        name: Name in the signature.
+        dtype: NumPy dtype name. Scalars: `int64`, `float64`, `complex128` or `bool`, or the
+            narrower NumPy scalar type that was annotated.
+        dims: One affine expression per axis, or None for a scalar.
+        mutated: Whether the reference writes into it (declared by `mutates`).
+    """
+
+    name: str
+    dtype: str
+    dims: tuple[str, ...] | None = None
+    mutated: bool = False
+
+    @property
+    def is_array(self) -> bool:
+        """Whether this is an array rather than a scalar."""
+        return self.dims is not None
+
+
+class Output(Value, frozen=True):
+    """One returned value. A scalar return (`scalar=True`) is passed as an array of shape (1,)."""
+
+    name: str
+    dtype: str
+    dims: tuple[str, ...]
+    scalar: bool = False
+
+
+class Workload(Value, frozen=True):
+    """A named problem size: every dim and every int argument, and scalars that it fixes."""
+
+    name: str
+    sizes: dict[str, int]
+    scalars: dict[str, float] = {}
+
+
+class Tolerance(Value, frozen=True):
+    """An explicit acceptance band `|c - r| <= atol + rtol * |r|` instead of the derived rule."""
+
+    rtol: float = 0.0
+    atol: float = 0.0
+
+
+class Block(Value, frozen=True):
+    """A dim that may be cut into contiguous blocks.
+
+    Attributes:
+        halo: How many neighbouring cells one step reads on the low and on the high side.
+        minimum: Smallest extent of a block.
+    """
+
+    halo: int | tuple[int, int] = 0
+    minimum: int = 1
+
+
+class Contract(Value, frozen=True):
+    """What a reference promises, and what a draft of it must keep.
+
+    Attributes:
+        arguments: In signature order.
+        outputs: Returned values, left to right; empty if the reference returns None.
+        dims: Names of the free dims in order of first appearance (int arguments that are used
+            as a dim are arguments, not dims).
+        workloads: The problem sizes that count.
+        where: Python expression over the dims and int arguments that limits the domain, or None.
+        reduction: Expression for the reduction length L, or None for the derived one.
+        tolerance: Explicit tolerance, or None for the derived acceptance rule.
+        reproducible: Whether reassociation of sums is forbidden.
+        split: How dims may be cut over ranks.
+    """
+
+    arguments: tuple[Argument, ...]
+    outputs: tuple[Output, ...]
+    dims: tuple[str, ...]
+    workloads: tuple[Workload, ...]
+    where: str | None = None
+    reduction: str | None = None
+    tolerance: Tolerance | None = None
+    reproducible: bool = False
+    split: dict[str, Block] = {}
+
+    @property
+    def mutated(self) -> tuple[Argument, ...]:
+        """Arguments that are written in place."""
+        return tuple(a for a in self.arguments if a.mutated)
+
+    @property
+    def results(self) -> tuple[Argument | Output, ...]:
+        """Everything a caller can see afterwards: mutated arguments, then returned outputs."""
+        return (*self.mutated, *self.outputs)
+
+    def workload(self, name: str) -> Workload:
+        """The workload of that name; raises KeyError."""
+        for workload in self.workloads:
+            if workload.name == name:
+                return workload
+        raise KeyError(name)
+
+
+# --- Draft and variant --------------------------------------------------------------------------
+
+
+class Parameter(Value, frozen=True):
+    """A tunable constant of a draft and the values it may take, the default first."""
+
+    name: str
+    values: tuple[Scalar, ...]
+
+
+class Provenance(Value, frozen=True):
+    """Where a draft came from."""
+
+    drafter: str
+    idea: str = ""
+    model: str | None = None
+    prompt_hash: str | None = None
+    parent: str | None = None
+    tokens: int | None = None
+
+
+class Draft(Value, frozen=True):
+    """Source in one language with a declared search space.
+
+    Attributes:
+        language: Name of a module in `outpace.kernels.languages`.
+        source: Source text without its `outpace:` header line.
+        parameters: The search space.
+        constraints: Python expressions over parameter names; all must hold.
+        flags: Options of the language, for example `{"fastmath": True}`.
+        provenance: Who drafted it; not part of the hash.
+    """
+
+    language: str
+    source: str
+    parameters: tuple[Parameter, ...] = ()
+    constraints: tuple[str, ...] = ()
+    flags: dict[str, Scalar] = {}
+    provenance: Provenance = Provenance("user")
+
+    @property
+    def hash(self) -> str:
+        """Content hash over everything but the provenance."""
+        return content_hash(
+            [
+                self.language,
+                self.source,
+                [[p.name, list(p.values)] for p in self.parameters],
+                list(self.constraints),
+                self.flags,
+            ]
+        )
+
+
+class Variant(Value, frozen=True):
+    """A draft with every parameter bound."""
+
+    draft: Draft
+    params: dict[str, Scalar] = {}
+
+    @property
+    def hash(self) -> str:
+        """Content hash of draft and binding."""
+        return content_hash([self.draft.hash, self.params])
+
+    @property
+    def label(self) -> str:
+        """Short name for people: the idea, and the parameters."""
+        bound = ",".join(f"{k}={v}" for k, v in self.params.items())
+        idea = self.draft.provenance.idea or self.draft.language
+        return f"{idea} [{bound}]" if bound else idea
+
+
+# --- Target -------------------------------------------------------------------------------------
+
+
+class Target(Value, frozen=True):
+    """Hardware and toolchain. `key` covers what a promotion depends on, the rest is recorded.
+
+    Attributes:
+        architecture: For example `x86_64`.
+        cpu: CPU model name with its vector extension.
+        cores: Cores this process may run on.
+        gpu: Name of the GPU, or None.
+        driver: Major version of its driver, or None.
+        versions: Compilers and libraries; recorded, never part of the key.
+    """
+
+    architecture: str
+    cpu: str
+    cores: int
+    gpu: str | None = None
+    driver: str | None = None
+    versions: dict[str, str] = {}
+
+    @property
+    def key(self) -> str:
+        """Content hash over hardware alone."""
+        return content_hash([self.architecture, self.cpu, self.cores, self.gpu, self.driver])
+
+
+# --- Trial --------------------------------------------------------------------------------------
+
+
+class Speedup(Value, frozen=True):
+    """Baseline time over variant time: median over process pairs and its interval."""
+
+    median: float
+    low: float
+    high: float
+    confidence: float = 0.95
+
+
+class PairSamples(Value, frozen=True):
+    """Interleaved timings of one fresh process pair, seconds per call, one entry per pair."""
+
+    baseline: tuple[float, ...]
+    variant: tuple[float, ...]
+    order: str = ""
+    """One letter per pair: `b` if the baseline ran first, `v` if the variant did."""
+
+
+class ArrayRecord(Value, frozen=True):
+    """A NumPy array as base64 of its C-contiguous bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: str
+
+    @classmethod
+    def of(cls, array: np.ndarray[Any, Any]) -> ArrayRecord:
+        """Record an array of any layout."""
+        data = base64.b64encode(array.tobytes(order="C")).decode("ascii")
+        return cls(array.dtype.name, tuple(int(n) for n in array.shape), data)
+
+    def array(self) -> np.ndarray[Any, Any]:
+        """The array again, C-contiguous and writable."""
+        import numpy as np  # noqa: PLC0415  (keeps `import outpace` light)
+
+        flat = np.frombuffer(base64.b64decode(self.data), dtype=self.dtype)
+        return flat.reshape(self.shape).copy()
+
+
+class Mismatch(Value, frozen=True):
+    """The first output element outside its acceptance band."""
+
+    output: str
+    index: tuple[int, ...]
+    expected: float | str
+    got: float | str
+    allowed: float | str
+    count: int = 1
+    """How many elements were outside."""
+
+
+class Counterexample(Value, frozen=True):
+    """How to draw the inputs on which a draft failed again, and where it failed."""
+
+    sizes: dict[str, int]
+    seed: int
+    flavour: str
+    mismatch: Mismatch | None = None
+
+
+class Trial(Value, frozen=True):
+    """What happened when a variant met a workload on a target.
+
+    Attributes:
+        draft: Hash of the draft.
+        language: Its language.
+        params: Bound parameters.
+        workload: Name of the workload, or `""` when the trial ended before one was reached.
+        status: How it ended.
+        reason: One sentence for a person.
+        grade: Isolation under which it ran.
+        stage: `check`, `screen` or `confirm`.
+        speedup: Over the baseline named by `baseline`; None unless timed.
+        baseline: Hash of the incumbent, or `reference`.
+        samples: Raw timings, one entry per process pair.
+        counterexample: Inputs and element that showed it wrong.
+        label: What the draft calls itself.
+        details: Facts for feedback, such as a compiler's message.
+    """
+
+    draft: str
+    language: str
+    params: dict[str, Scalar]
+    workload: str
+    status: Status
+    reason: str
+    grade: Grade = Grade.D
+    stage: str = "check"
+    speedup: Speedup | None = None
+    baseline: str = "reference"
+    samples: tuple[PairSamples, ...] = ()
+    counterexample: Counterexample | None = None
+    label: str = ""
+    details: str = ""
+
+
+# --- Promotion ----------------------------------------------------------------------------------
+
+
+class PromotionKey(Value, frozen=True):
+    """When a promotion may be served."""
+
+    source_hash: str
+    dtypes: tuple[str, ...]
+    layout: str
+    target: str
+    ranks: int = 1
+
+    @property
+    def hash(self) -> str:
+        """Content hash of all fields; names the promotion's folder."""
+        return content_hash(
+            [self.source_hash, list(self.dtypes), self.layout, self.target, self.ranks]
+        )
+
+
+class Evidence(Value, frozen=True):
+    """Why a promotion was made for one workload.
+
+    Attributes:
+        workload: The confirmed problem size.
+        speedup: Over the reference, confirmed.
+        over_incumbent: Over the promotion it replaced, or None.
+        over_numba: Over the plain Numba draft (screened, not confirmed), or None.
+        samples: Raw timings of the confirmation.
+        verification: How outputs were verified: `high-precision`, `native` or `declared`.
+        checks: Counts, for example `{"drawn cases": 24, "timed outputs": 480, "full rule": 30}`.
+        alpha: False-promotion probability spent on this confirmation.
+    """
+
+    workload: Workload
+    speedup: Speedup
+    samples: tuple[PairSamples, ...]
+    verification: str
+    checks: dict[str, int]
+    alpha: float
+    over_incumbent: Speedup | None = None
+    over_numba: float | None = None
+
+
+class Promotion(Value, frozen=True):
+    """A variant with its evidence and the key under which it may be served."""
+
+    reference: str
+    key: PromotionKey
+    variant: Variant
+    evidence: tuple[Evidence, ...]
+    target: Target
+    grade: Grade
+    contract: Contract
+    refused_sizes: tuple[dict[str, int], ...] = ()
+    """Drawn sizes at which the reference raises; never served."""
+    created: str = ""
+    """UTC time, ISO 8601."""
+
+
+# --- Codec --------------------------------------------------------------------------------------
+
+V = TypeVar("V", bound=msgspec.Struct)
+
+
+class _Envelope(msgspec.Struct):
+    """What is written to disk around a value."""
+
+    schema: str
+    value: msgspec.Raw
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """JSON of a value with its schema version; deterministic for equal values."""
+    body = msgspec.json.encode(_finite(msgspec.to_builtins(value)), order="deterministic")
+    kind = type(value).__name__.lower()
+    return b'{"schema":"outpace.%s/%d","value":%s}' % (kind.encode(), SCHEMA_VERSION, body)
+
+
+def decode(data: bytes | str, kind: type[V]) -> V:
+    """The value that `encode` wrote.
+
+    Raises:
+        CodecError: The bytes are damaged, hold another kind of value, or a newer schema.
+    """
+    try:
+        envelope = msgspec.json.decode(data, type=_Envelope)
+        name, _, version = envelope.schema.partition("/")
+        newer = not version.isdecimal() or int(version) > SCHEMA_VERSION
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CodecError(f"not a stored {kind.__name__}: {error}") from error
+    if name != f"outpace.{kind.__name__.lower()}":
+        raise CodecError(f"expected a stored {kind.__name__}, found {envelope.schema!r}")
+    if newer:
+        raise CodecError(
+            f"{envelope.schema!r} was written by a newer outpace; "
+            f"this one reads up to version {SCHEMA_VERSION}"
+        )
+    try:
+        plain = _restored(msgspec.json.decode(envelope.value))
+        return msgspec.convert(plain, type=kind)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CodecError(f"damaged {kind.__name__}: {error}") from error
+
+
+def pretty(data: bytes) -> bytes:
+    """Indented form of `encode`'s output, for files that people review."""
+    return msgspec.json.format(data, indent=2) + b"\n"
+
+
+def content_hash(value: Any) -> str:
+    """First 16 hex digits of the SHA-256 of a value's deterministic JSON."""
+    body = msgspec.json.encode(_finite(msgspec.to_builtins(value)), order="deterministic")
+    return hashlib.sha256(body).hexdigest()[:16]
+
+
+_NON_FINITE = {"float:nan": math.nan, "float:inf": math.inf, "float:-inf": -math.inf}
+
+
+def _finite(value: Any) -> Any:
+    """Non-finite floats as strings, because JSON has none; text that looks like one is marked."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float:{value}"
+    if isinstance(value, str) and value.startswith(("float:", "text:")):
+        return f"text:{value}"
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _restored(value: Any) -> Any:
+    """Inverse of `_finite`."""
+    if isinstance(value, str):
+        return _NON_FINITE.get(value, value.removeprefix("text:"))
+    if isinstance(value, dict):
+        return {key: _restored(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_restored(item) for item in value]
+    return value

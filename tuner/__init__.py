@@ -1,0 +1,1 @@
+"""From a draft to a trial to a promotion: sandbox, judge, gate, journal."""

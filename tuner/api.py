@@ -1,0 +1,211 @@
+"""`tune` and `judge`: what the command line, notebooks and CI call; `check` is re-exported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from outpace.codegen.drafters import drafter_named
+from outpace.codegen.drafters.base import DraftingTask
+from outpace.codegen.reference import Reference
+from outpace.errors import ContractError, UsageError
+from outpace.kernels.languages import language_named
+from outpace.kernels.target import current_target
+from outpace.model import Draft, Promotion, Speedup, Status, Target, Trial, Workload
+from outpace.tuner.campaign import Budget, Campaign, variants_of
+from outpace.tuner.check import CheckResult, check
+from outpace.tuner.events import QUIET, Message, Observer
+from outpace.tuner.journal import CampaignEnded, CampaignStarted, Journal, campaign_id
+
+__all__ = ["Budget", "CheckResult", "Result", "check", "judge", "tune"]
+
+ALL_VARIANTS = 16
+"""Most variants of one draft that are evaluated."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `tune` or `judge` did.
+
+    Attributes:
+        reference: `module:qualname`.
+        target: Where it was measured.
+        trials: Every trial of this run.
+        verdict: For `judge`: the status of the draft; None for `tune`.
+        promotion: The promotion that was written for the most demanding workload, or None.
+        path: Its folder.
+        notes: Sentences for a person.
+    """
+
+    reference: str
+    target: Target
+    trials: tuple[Trial, ...]
+    verdict: Status | None
+    promotion: Promotion | None
+    path: Path | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def speedup(self) -> Speedup | None:
+        """Of the promotion over the reference, at its last confirmed workload."""
+        return self.promotion.evidence[-1].speedup if self.promotion is not None else None
+
+
+def tune(
+    reference: Any,
+    *,
+    drafter: str = "builtin",
+    languages: Sequence[str] = ("numba",),
+    workloads: Sequence[str] = (),
+    budget: Budget | None = None,
+    fresh: bool = False,
+    promoted: Path | None = None,
+    observer: Observer = QUIET,
+) -> Result:
+    """Draft, check and time variants of a reference, and promote what is confirmed faster.
+
+    Args:
+        reference: A function decorated with `outpace.optimize`, or a `Reference`.
+        drafter: Name of the drafter.
+        languages: Languages to draft in.
+        workloads: Names of the workloads that count; empty for all.
+        budget: Minutes and drafts to spend; None for all drafts.
+        fresh: Ignore what earlier runs of this campaign found.
+        promoted: Folder for promotions instead of the one beside the module.
+        observer: Receives events.
+
+    Raises:
+        ContractError: The annotation is wrong, or the reference cannot be judged.
+        UsageError: No such drafter, language or workload.
+        StorageError: Journal or promotion cannot be written.
+    """
+    truth = _reference_of(reference)
+    for language in languages:
+        _refuse_unavailable(language)
+    source = drafter_named(drafter)
+    chosen = workloads_of(truth, workloads)
+    with _journal(truth, drafter, fresh=fresh) as journal:
+        campaign = Campaign(
+            truth, current_target(), chosen, journal, budget or Budget(), promoted, observer
+        )
+        campaign.prepare()
+        trials: tuple[Trial, ...] = ()
+        notes: list[str] = []
+        for round_ in range(campaign.budget.rounds):
+            task = DraftingTask(truth, campaign.target, tuple(languages), trials, round_)
+            proposal = source.propose(task)
+            for note in proposal.notes:
+                observer.notice(Message(note))
+            notes += proposal.notes
+            if not proposal.drafts:
+                break
+            variants = [v for d in proposal.drafts for v in variants_of(d, ALL_VARIANTS)]
+            campaign.evaluate(variants)
+            trials = tuple(campaign.trials)
+        promotions = campaign.confirm_best()
+        return _result(campaign, promotions, None, notes)
+
+
+def judge(
+    reference: Any,
+    draft: Draft,
+    *,
+    workloads: Sequence[str] = (),
+    dry_run: bool = False,
+    promoted: Path | None = None,
+    observer: Observer = QUIET,
+    screened: bool = True,
+) -> Result:
+    """Judge one draft, and promote it if it is confirmed faster.
+
+    Args:
+        reference: A function decorated with `outpace.optimize`, or a `Reference`.
+        draft: From `outpace.kernels.languages.base.read_draft`, or made by hand.
+        workloads: Names of the workloads that count; empty for all.
+        dry_run: Judge only; write no promotion.
+        promoted: Folder for promotions instead of the one beside the module.
+        observer: Receives events.
+        screened: Skip the confirmation of a draft that screening showed to be slower.
+
+    Raises:
+        ContractError: The annotation is wrong, or the reference cannot be judged.
+        StorageError: Journal or promotion cannot be written.
+    """
+    truth = _reference_of(reference)
+    _refuse_unavailable(draft.language)
+    chosen = workloads_of(truth, workloads)
+    with _journal(truth, f"judge:{draft.hash}", fresh=True) as journal:
+        campaign = Campaign(
+            truth, current_target(), chosen, journal, Budget(), promoted, observer
+        )
+        campaign.prepare()
+        campaign.evaluate(variants_of(draft, ALL_VARIANTS))
+        promotions = campaign.confirm_best(dry_run=dry_run, screened=screened, attempts=1)
+        return _result(campaign, promotions, campaign.verdict(), [])
+
+
+def workloads_of(reference: Reference, names: Sequence[str]) -> list[Workload]:
+    """The workloads of these names, or all; raises UsageError for an unknown one."""
+    known = {w.name: w for w in reference.contract.workloads}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"no workload {unknown[0]!r}; there are {', '.join(known)}")
+    return [known[name] for name in names] if names else list(known.values())
+
+
+def _result(
+    campaign: Campaign,
+    promotions: Sequence[tuple[Promotion, Path | None]],
+    verdict: Status | None,
+    notes: Sequence[str],
+) -> Result:
+    best = promotions[-1] if promotions else None
+    campaign.journal.append(
+        CampaignEnded(summary=f"{len(campaign.trials)} trials, {len(promotions)} promotions")
+    )
+    others = [f"also promoted: {path}" for _, path in promotions[:-1] if path is not None]
+    return Result(
+        campaign.reference.name,
+        campaign.target,
+        tuple(campaign.trials),
+        verdict,
+        best[0] if best and best[1] is not None else None,
+        best[1] if best else None,
+        (*notes, *campaign.notes, *others),
+    )
+
+
+def _journal(reference: Reference, drafter: str, *, fresh: bool) -> Journal:
+    target = current_target()
+    journal = Journal.open(
+        campaign_id(reference.name, reference.source_hash, target.key, drafter), fresh
+    )
+    journal.append(
+        CampaignStarted(
+            reference=reference.name,
+            source_hash=reference.source_hash,
+            target=target.key,
+            drafter=drafter,
+            version=importlib.metadata.version("outpace"),
+        )
+    )
+    return journal
+
+
+def _reference_of(given: Any) -> Reference:
+    found = given if isinstance(given, Reference) else getattr(given, "reference", None)
+    if isinstance(found, Reference):
+        return found
+    raise ContractError(
+        f"{getattr(given, '__name__', given)!r} has no contract; decorate it with "
+        "`@outpace.optimize(workloads={...})` or use `outpace.reference(fn, workloads={...})`"
+    )
+
+
+def _refuse_unavailable(language: str) -> None:
+    why = language_named(language).unavailable()
+    if why is not None:
+        raise UsageError(f"the language {language} is off: {why}")

@@ -1,0 +1,476 @@
+"""A campaign: the reference is checked, variants are evaluated, the best are confirmed."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice, product
+from math import log
+from os import sched_getaffinity
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from outpace.codegen.domain import evaluate as evaluate_expression
+from outpace.codegen.reference import Reference
+from outpace.kernels import promotions as store
+from outpace.model import (
+    Draft,
+    Evidence,
+    Promotion,
+    Speedup,
+    Status,
+    Target,
+    Trial,
+    Variant,
+    Workload,
+)
+from outpace.tuner.confirm import Confirmation, confirm
+from outpace.tuner.evaluate import Evaluation, build_and_check, screen, trial_of
+from outpace.tuner.events import Ended, Message, Moved, Observer, Planned, Timed
+from outpace.tuner.journal import AlphaLedger, Journal, Promoted, TrialRecord
+from outpace.tuner.plan import Plan, make_plan
+from outpace.tuner.process import end_all
+from outpace.tuner.rule import THRESHOLD
+from outpace.tuner.selfcheck import CheckedReference, check_reference
+
+SPECIALIST = 1.10
+"""A workload gets a finalist of its own only if that is faster there by this factor."""
+ATTEMPTS = 3
+"""Finalists that are tried at a workload; the k-th may spend 1/2**k of the error budget."""
+UNTIMED = (
+    Status.INVALID,
+    Status.BUILD_FAILED,
+    Status.WRONG,
+    Status.CRASHED,
+    Status.OVER_LIMIT,
+    Status.BLOCKED,
+)
+"""Outcomes that another run of the same campaign need not find again."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a campaign may spend.
+
+    Attributes:
+        minutes: No new evaluation starts after this; a confirmation that has begun is finished.
+        drafts: Variants to evaluate.
+        rounds: Times the drafter is asked.
+    """
+
+    minutes: float | None = None
+    drafts: int | None = None
+    rounds: int = 2
+
+
+def variants_of(draft: Draft, most: int) -> list[Variant]:
+    """Bindings of a draft's parameters that satisfy its constraints, the defaults first."""
+    names = [p.name for p in draft.parameters]
+    bindings = (
+        dict(zip(names, values, strict=True))
+        for values in product(*(p.values for p in draft.parameters))
+    )
+    valid = (
+        b for b in bindings if all(evaluate_expression(c, b) for c in draft.constraints)
+    )
+    return [Variant(draft, binding) for binding in islice(valid, most)]
+
+
+class Campaign:
+    """The work on one reference on one target.
+
+    Attributes:
+        trials: Every trial of this run, in order.
+        notes: Sentences for a person.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        target: Target,
+        workloads: Sequence[Workload],
+        journal: Journal,
+        budget: Budget,
+        promoted: Path | None,
+        observer: Observer,
+    ) -> None:
+        """Prepare nothing yet."""
+        self.reference = reference
+        self.target = target
+        self.journal = journal
+        self.budget = budget
+        self.observer = observer
+        self.trials: list[Trial] = []
+        self.notes: list[str] = []
+        self._promoted = promoted
+        self._workloads = workloads
+        self._begin = time.monotonic()
+        self._evaluations: dict[str, Evaluation] = {}
+        self._plans: list[Plan] = []
+        self._checked: CheckedReference | None = None
+
+    # --- preparation --------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Check the reference and run it at every workload.
+
+        Raises:
+            ContractError: It cannot be judged; the message says why.
+        """
+        self.observer.notice(Message(f"checking the reference {self.reference.name}"))
+        self._checked = check_reference(self.reference, secrets.randbits(62))
+        rng = np.random.default_rng()
+        for workload in self._workloads:
+            self.observer.notice(Message(f"running the reference at workload {workload.name!r}"))
+            self._plans.append(make_plan(self.reference, self._checked.oracle, workload, rng))
+
+    @property
+    def checked(self) -> CheckedReference:
+        """The checked reference, after `prepare`."""
+        assert self._checked is not None
+        return self._checked
+
+    # --- evaluation ---------------------------------------------------------------------------
+
+    def evaluate(self, variants: Iterable[Variant]) -> None:
+        """Build, check and screen variants; failures become trials."""
+        wanted = self._new(variants)
+        for variant in wanted:
+            self.observer.notice(Planned(variant.label, variant.hash, variant.draft.language))
+        for evaluation in self._build_all(wanted):
+            if self._out_of_time():
+                self._end(evaluation.variant, _unspent(evaluation.variant))
+            else:
+                self._screen(evaluation)
+
+    def _new(self, variants: Iterable[Variant]) -> list[Variant]:
+        """Variants not seen in this run, nor ended for good in an earlier one, within budget."""
+        known = {r.variant.hash: r.trial for r in self.journal.trials() if r.trial.status in UNTIMED}
+        chosen: dict[str, Variant] = {}
+        for variant in variants:
+            if variant.hash in self._evaluations or variant.hash in chosen:
+                continue
+            if self.budget.drafts is not None and len(chosen) >= self.budget.drafts:
+                break
+            if variant.hash in known:
+                self.trials.append(known[variant.hash])
+                self.observer.notice(Planned(variant.label, variant.hash, variant.draft.language))
+                self.observer.notice(Ended(variant.hash, known[variant.hash]))
+            else:
+                chosen[variant.hash] = variant
+        return list(chosen.values())
+
+    def _build_all(self, variants: Sequence[Variant]) -> list[Evaluation]:
+        """Build and check on all allowed cores; nothing is timed meanwhile."""
+        built = []
+        pool = ThreadPoolExecutor(max_workers=max(1, len(sched_getaffinity(0))))
+        try:
+            for variant, outcome in zip(variants, pool.map(self._build, variants), strict=True):
+                if isinstance(outcome, Trial):
+                    self._end(variant, outcome)
+                else:
+                    self.observer.notice(Moved(variant.hash, "waiting"))
+                    built.append(outcome)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        return built
+
+    def _build(self, variant: Variant) -> Evaluation | Trial:
+        if self._out_of_time():
+            return _unspent(variant)
+        self.observer.notice(Moved(variant.hash, "building"))
+        return build_and_check(self.reference, self.checked, variant)
+
+    def _screen(self, evaluation: Evaluation) -> None:
+        variant = evaluation.variant
+        self.observer.notice(Moved(variant.hash, "screening"))
+        trial = screen(self.reference, self._plans, evaluation)
+        if trial is not None:
+            self._end(variant, trial)
+            return
+        self._evaluations[variant.hash] = evaluation
+        for plan in self._plans:
+            self.observer.notice(
+                Timed(variant.hash, plan.workload.name, _ratio(plan, evaluation))
+            )
+
+    def _end(self, variant: Variant, trial: Trial) -> None:
+        self.trials.append(trial)
+        self.journal.append(TrialRecord(trial=trial, variant=variant))
+        self.observer.notice(Ended(variant.hash, trial))
+
+    def _out_of_time(self) -> bool:
+        minutes = self.budget.minutes
+        return minutes is not None and time.monotonic() - self._begin > 60 * minutes
+
+    # --- confirmation -------------------------------------------------------------------------
+
+    def confirm_best(
+        self, *, dry_run: bool = False, screened: bool = True, attempts: int = ATTEMPTS
+    ) -> list[tuple[Promotion, Path | None]]:
+        """Confirm the best variant of every workload against reference and incumbent; promote.
+
+        Returns:
+            Promotions with their folders (None in a dry run), the one that covers the last
+            workload at the end.
+        """
+        ledger = AlphaLedger(self.reference.source_hash)
+        undecided = list(self._plans)
+        tried: set[tuple[str, str]] = set()
+        promoted: list[tuple[Promotion, Path | None]] = []
+        for attempt in range(1, attempts + 1):
+            groups = self._finalists(undecided, tried, screened=screened)
+            if not groups:
+                break
+            alpha = ledger.next_alpha() / 2**attempt if attempts > 1 else ledger.next_alpha()
+            for key, plans in groups.items():
+                share = alpha * len(plans) / len(undecided)
+                ledger.spend(share, f"confirming {key} at {len(plans)} workloads")
+                results = self._confirm(self._evaluations[key], plans, share)
+                tried |= {(key, plan.workload.name) for plan in plans}
+                if any(r.status is Status.FASTER for r in results):
+                    promoted.append(self._promote(self._evaluations[key], results, share, dry_run))
+            won = {e.workload.name for p, _ in promoted for e in p.evidence}
+            undecided = [plan for plan in undecided if plan.workload.name not in won]
+        self._end_losers(tried)
+        last = self._plans[-1].workload.name
+        return sorted(promoted, key=lambda p: any(e.workload.name == last for e in p[0].evidence))
+
+    def confirm_against_reference(self, variant: Variant, alpha: float) -> list[Confirmation]:
+        """Confirm one evaluated variant at every workload, incumbents left aside."""
+        finalist = self._evaluations[variant.hash]
+        return confirm(
+            self.reference,
+            self.checked.oracle,
+            self._plans,
+            finalist.contender,
+            None,
+            alpha,
+            self.observer,
+        )
+
+    def _finalists(
+        self, plans: Sequence[Plan], tried: set[tuple[str, str]], *, screened: bool
+    ) -> dict[str, list[Plan]]:
+        """The variant to confirm at each workload: the best over all, or a clear specialist."""
+        groups: dict[str, list[Plan]] = {}
+        overall = self._best_overall(plans, tried)
+        for plan in plans:
+            name = plan.workload.name
+            open_ = [e for k, e in self._evaluations.items() if (k, name) not in tried]
+            if not open_:
+                continue
+            best = min(open_, key=lambda e: e.seconds[name])
+            if overall in open_ and overall is not None:
+                is_clear = overall.seconds[name] > SPECIALIST * best.seconds[name]
+                best = best if is_clear else overall
+            if screened and _ratio(plan, best) <= THRESHOLD:
+                continue
+            groups.setdefault(best.variant.hash, []).append(plan)
+        return groups
+
+    def _best_overall(
+        self, plans: Sequence[Plan], tried: set[tuple[str, str]]
+    ) -> Evaluation | None:
+        """Smallest geometric mean time over the workloads."""
+        open_ = [
+            e
+            for key, e in self._evaluations.items()
+            if all((key, plan.workload.name) not in tried for plan in plans)
+        ]
+        return min(
+            open_,
+            key=lambda e: sum(log(e.seconds[plan.workload.name]) for plan in plans),
+            default=None,
+        )
+
+    def _confirm(
+        self, finalist: Evaluation, plans: Sequence[Plan], alpha: float
+    ) -> list[Confirmation]:
+        variant = finalist.variant
+        self.observer.notice(Moved(variant.hash, "confirming"))
+        results = []
+        for incumbent, group in self._by_incumbent(plans, variant):
+            if incumbent is not None and incumbent.variant.hash == variant.hash:
+                results += [_stands(plan.workload) for plan in group]
+                continue
+            against = incumbent.contender if incumbent is not None else None
+            results += confirm(
+                self.reference,
+                self.checked.oracle,
+                group,
+                finalist.contender,
+                against,
+                alpha * len(group) / len(plans),
+                self.observer,
+            )
+        for result in results:
+            self._end(variant, _trial_of_confirmation(finalist, result))
+        return results
+
+    def _by_incumbent(
+        self, plans: Sequence[Plan], finalist: Variant
+    ) -> list[tuple[Evaluation | None, list[Plan]]]:
+        """Workloads grouped by the promotion that serves them now."""
+        groups: dict[str, tuple[Evaluation | None, list[Plan]]] = {}
+        for plan in plans:
+            stored = self._incumbent(plan.workload)
+            if stored is None:
+                groups.setdefault("", (None, []))[1].append(plan)
+                continue
+            key = stored.variant.hash
+            if key not in groups:
+                groups[key] = (self._evaluated(stored.variant, finalist), [])
+            groups[key][1].append(plan)
+        return list(groups.values())
+
+    def _incumbent(self, workload: Workload) -> Promotion | None:
+        for stored in self._current_promotions():
+            if any(e.workload.sizes == workload.sizes for e in stored.evidence):
+                return stored
+        return None
+
+    def _current_promotions(self) -> list[Promotion]:
+        """Promotions of this very source that would be served on this target."""
+        return [
+            s.promotion
+            for s in store.find(self.reference, self._promoted)
+            if s.promotion.key.source_hash == self.reference.source_hash
+            and s.promotion.key.target == self.target.key
+        ]
+
+    def _evaluated(self, variant: Variant, finalist: Variant) -> Evaluation | None:
+        """An incumbent, built and checked again; None if it no longer passes."""
+        if variant.hash == finalist.hash:
+            return self._evaluations[variant.hash]
+        outcome = build_and_check(self.reference, self.checked, variant)
+        if isinstance(outcome, Trial):
+            text = f"the promotion {variant.label} no longer passes: {outcome.reason}"
+            self.observer.notice(Message(text, "warning"))
+            self.notes.append(text)
+            return None
+        return outcome
+
+    # --- promotion ----------------------------------------------------------------------------
+
+    def _promote(
+        self,
+        finalist: Evaluation,
+        results: Sequence[Confirmation],
+        alpha: float,
+        dry_run: bool,
+    ) -> tuple[Promotion, Path | None]:
+        won = [r for r in results if r.status is Status.FASTER]
+        evidence = tuple(self._evidence(finalist, r, alpha / len(results)) for r in won)
+        promotion = Promotion(
+            self.reference.name,
+            store.key_for(self.reference, self.target, [e.workload for e in evidence]),
+            finalist.variant,
+            evidence,
+            self.target,
+            won[0].grade,
+            self.reference.contract,
+            tuple(self.checked.refused_sizes),
+            datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        if dry_run:
+            return promotion, None
+        path = store.write(promotion, self.reference, self._promoted)
+        self.journal.append(Promoted(path=str(path), key=promotion.key.hash))
+        return promotion, path
+
+    def _evidence(self, finalist: Evaluation, result: Confirmation, alpha: float) -> Evidence:
+        assert result.speedup is not None
+        checks = {
+            "drawn cases": len(self.checked.cases),
+            "timed outputs": result.timed_outputs,
+            "full rule": result.audited,
+        }
+        return Evidence(
+            result.workload,
+            result.speedup,
+            result.samples,
+            self.checked.oracle.mode,
+            checks,
+            alpha,
+            result.over_incumbent,
+            self._over_numba(finalist, result.workload.name),
+        )
+
+    def _over_numba(self, finalist: Evaluation, workload: str) -> float | None:
+        for other in self._evaluations.values():
+            if other.variant.draft.provenance.idea == "plain numba":
+                return other.seconds[workload] / finalist.seconds[workload]
+        return None
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _end_losers(self, tried: set[tuple[str, str]]) -> None:
+        """A trial for every workload at which a screened variant was not confirmed."""
+        for key, evaluation in self._evaluations.items():
+            for plan in self._plans:
+                name = plan.workload.name
+                if (key, name) in tried:
+                    continue
+                ratio = _ratio(plan, evaluation)
+                why = "another variant was faster" if ratio > THRESHOLD else "not worth confirming"
+                trial = trial_of(
+                    evaluation.variant,
+                    Status.NOT_FASTER,
+                    f"{ratio:.2f}x of the reference when screened; {why}",
+                    workload=name,
+                    stage="screen",
+                    grade=evaluation.grade,
+                    speedup=Speedup(ratio, ratio, ratio, 0.0),
+                )
+                self._end(evaluation.variant, trial)
+
+    def verdict(self) -> Status:
+        """One status for a judged draft: the worst failure, else the best outcome."""
+        statuses = [trial.status for trial in self.trials]
+        failures = [s for s in statuses if s not in (Status.FASTER, Status.NOT_FASTER, Status.INCONCLUSIVE)]
+        confirmed = bool(self._evaluations)
+        if failures and (not confirmed or Status.WRONG in failures):
+            return Status.WRONG if Status.WRONG in failures else failures[-1]
+        for status in (Status.FASTER, Status.INCONCLUSIVE, Status.NOT_FASTER):
+            if status in statuses:
+                return status
+        return failures[-1] if failures else Status.INCONCLUSIVE
+
+
+def _ratio(plan: Plan, evaluation: Evaluation) -> float:
+    """Screened speedup over the reference."""
+    return plan.reference_seconds / evaluation.seconds[plan.workload.name]
+
+
+def _unspent(variant: Variant) -> Trial:
+    return trial_of(variant, Status.INCONCLUSIVE, "the budget was spent before it was evaluated")
+
+
+def _stands(workload: Workload) -> Confirmation:
+    return Confirmation(workload, Status.NOT_FASTER, "it is the promotion that is served already")
+
+
+def _trial_of_confirmation(finalist: Evaluation, result: Confirmation) -> Trial:
+    trial = trial_of(
+        finalist.variant,
+        result.status,
+        result.reason,
+        workload=result.workload.name,
+        stage="confirm",
+        grade=result.grade,
+        speedup=result.speedup,
+        counterexample=result.counterexample,
+        details=result.details,
+    )
+    return msgspec.structs.replace(trial, samples=result.samples)

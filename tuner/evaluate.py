@@ -1,0 +1,204 @@
+"""Building, checking and screening of variants: everything before the confirmation.
+
+Builds and checks run two or more at a time; screening is alone on the machine. What is measured here
+only chooses the finalists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from outpace import environment
+from outpace.codegen.inputs import Case, draw_inputs
+from outpace.codegen.reference import Reference
+from outpace.kernels.languages import language_named
+from outpace.model import Counterexample, Grade, Mismatch, Speedup, Status, Trial, Variant
+from outpace.tuner.acceptance import compare
+from outpace.tuner.confirm import Contender, describe
+from outpace.tuner.plan import Plan, allocation_seconds
+from outpace.tuner.process import Call, Failure, Worker, bytes_of
+from outpace.tuner.selfcheck import CheckedReference
+
+BUILD_LIMIT = 240.0
+"""Seconds for a compiler; Numba has taken 30 for a long parallel function."""
+CALL_LIMIT = 20.0
+"""Seconds for one call on a small drawn case, compilation of a plain function included."""
+SCREEN_CALLS = 7
+SCREEN_SECONDS = 2.0
+
+
+@dataclass
+class Evaluation:
+    """A variant that compiled and was right on every drawn case."""
+
+    variant: Variant
+    folder: Path
+    grade: Grade
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Screened time of one call by workload name, allocation of outputs included."""
+
+    @property
+    def contender(self) -> Contender:
+        """As the confirmation takes it."""
+        return Contender(self.variant, self.folder, self.seconds)
+
+
+def trial_of(
+    variant: Variant,
+    status: Status,
+    reason: str,
+    *,
+    workload: str = "",
+    stage: str = "check",
+    grade: Grade = Grade.D,
+    speedup: Speedup | None = None,
+    counterexample: Counterexample | None = None,
+    details: str = "",
+) -> Trial:
+    """A trial of this variant."""
+    return Trial(
+        variant.draft.hash,
+        variant.draft.language,
+        variant.params,
+        workload,
+        status,
+        reason,
+        grade,
+        stage,
+        speedup,
+        counterexample=counterexample,
+        label=variant.label,
+        details=details[:8000],
+    )
+
+
+def build_folder(variant: Variant) -> Path:
+    """The private folder of a variant's build; its process may write nowhere else."""
+    return environment.cache_dir() / "judged" / variant.hash
+
+
+def build_and_check(
+    reference: Reference, checked: CheckedReference, variant: Variant
+) -> Evaluation | Trial:
+    """Compile a variant and run it on every drawn case; a Trial when that ends it."""
+    language = language_named(variant.draft.language)
+    folder = build_folder(variant)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        source = language.bind(variant)
+    except SyntaxError as error:
+        return trial_of(variant, Status.BUILD_FAILED, f"does not compile: {error}")
+    path = folder / f"draft{language.suffix}"
+    if not path.exists() or path.read_text(encoding="utf-8") != source:
+        path.write_text(source, encoding="utf-8")
+    grade = Grade.D
+    try:
+        with Worker(
+            reference.contract,
+            folder,
+            _capacity(reference, [case.sizes for case in checked.cases]),
+            variant=variant,
+            start_limit=BUILD_LIMIT,
+        ) as worker:
+            grade = worker.grade
+            for position, case in enumerate(checked.cases):
+                mismatch = _check(reference, checked, worker, position)
+                if mismatch is not None:
+                    return trial_of(
+                        variant,
+                        Status.WRONG,
+                        f"wrong at {_sizes(case)}: {describe(mismatch)}",
+                        grade=grade,
+                        counterexample=Counterexample(
+                            case.sizes, case.seed, case.flavour, mismatch
+                        ),
+                    )
+    except Failure as failure:
+        return trial_of(
+            variant, failure.status, failure.reason, grade=grade, details=failure.details
+        )
+    return Evaluation(variant, folder, grade)
+
+
+def _check(
+    reference: Reference, checked: CheckedReference, worker: Worker, position: int
+) -> Mismatch | None:
+    case = checked.cases[position]
+    worker.prepare([Call(case.sizes, draw_inputs(reference, case))])
+    worker.run(BUILD_LIMIT if position == 0 else CALL_LIMIT)
+    return compare(reference.contract, checked.expected[position], worker.results())
+
+
+def _sizes(case: Case) -> str:
+    return ", ".join(f"{name}={size}" for name, size in case.sizes.items())
+
+
+def _capacity(reference: Reference, sizes: Sequence[dict[str, int]]) -> tuple[int, int]:
+    rooms = [bytes_of(reference.contract, s) for s in sizes]
+    return max(r for r, _ in rooms), max(w for _, w in rooms)
+
+
+def screen(
+    reference: Reference, plans: Sequence[Plan], evaluation: Evaluation
+) -> Trial | None:
+    """Time an evaluated variant at every workload, verified; fills its `seconds`.
+
+    Returns:
+        A trial when the variant is wrong or fails at a workload, else None.
+    """
+    variant = evaluation.variant
+    capacity = _capacity(reference, [plan.workload.sizes for plan in plans])
+    workload = ""
+    try:
+        with Worker(reference.contract, evaluation.folder, capacity, variant=variant) as worker:
+            for plan in plans:
+                workload = plan.workload.name
+                mismatch = _screen_workload(reference, plan, evaluation, worker)
+                if mismatch is not None:
+                    return trial_of(
+                        variant,
+                        Status.WRONG,
+                        f"wrong at workload {workload!r}: {describe(mismatch)}",
+                        workload=workload,
+                        stage="screen",
+                        grade=evaluation.grade,
+                        counterexample=Counterexample(plan.workload.sizes, 0, "plain", mismatch),
+                    )
+    except Failure as failure:
+        return trial_of(
+            variant,
+            failure.status,
+            failure.reason,
+            workload=workload,
+            stage="screen",
+            grade=evaluation.grade,
+            details=failure.details,
+        )
+    return None
+
+
+def _screen_workload(
+    reference: Reference, plan: Plan, evaluation: Evaluation, worker: Worker
+) -> Mismatch | None:
+    limit = 10.0 + 20.0 * plan.reference_seconds
+    times: list[float] = []
+    rng = np.random.default_rng()
+    first = True
+    while len(times) < SCREEN_CALLS and sum(times) < SCREEN_SECONDS:
+        which = int(rng.integers(len(plan.calls)))
+        worker.prepare([plan.calls[which]])
+        seconds = worker.run(limit)
+        mismatch = compare(reference.contract, plan.expected[which], worker.results())
+        if mismatch is not None:
+            return mismatch
+        if not first:
+            times.append(seconds)
+        first = False
+    charge = allocation_seconds(reference.contract, plan.workload)
+    evaluation.seconds[plan.workload.name] = median(times) + charge
+    return None

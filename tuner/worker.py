@@ -1,0 +1,180 @@
+"""The process in which a draft runs: it obeys the judge and knows nothing.
+
+Started by `outpace.tuner.process.Worker` as `main(<JSON>)` with four inherited descriptors. It
+confines itself before it loads the draft; the reference is trusted and runs unconfined. It holds no clock, no seed and no expected value; all that
+it reports besides the contents of its output arena is for messages to people.
+
+Protocol, one byte each way on the hot path:
+    judge: `m` + length + JSON message, or `g` to run the prepared batch
+    worker: `d` when done, `r` + length + JSON reply, or `e` + length + JSON error
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from outpace.model import Grade
+from outpace.tuner.sandbox import Limits, confine, die_with_spawner
+
+if TYPE_CHECKING:
+    from outpace.tuner.arena import Mapping
+
+
+def main(text: str) -> None:
+    """Obey until the judge closes the channel."""
+    setup = json.loads(text)
+    commands, replies = setup["commands"], setup["replies"]
+    die_with_spawner()
+    grade = Grade.D
+    if setup["kind"] == "kernel":
+        grade = confine(Limits(**setup["limits"]), Path(setup["folder"]))
+    try:
+        run: _Kernel | _Reference = _reference_run(setup) if setup["kind"] == "reference" else _kernel_run(setup)
+    except BaseException as error:  # noqa: BLE001  (whatever a draft raises is reported)
+        _send(replies, b"e", _describe(error))
+        return
+    _send(replies, b"r", {"grade": grade.value})
+    try:
+        _obey(commands, replies, run, setup)
+    except BaseException as error:  # noqa: BLE001
+        _send(replies, b"e", _describe(error))
+
+
+def _obey(commands: int, replies: int, run: Any, setup: dict[str, Any]) -> None:
+    from outpace.tuner.arena import Mapping  # noqa: PLC0415  (after confinement)
+
+    inputs = Mapping(setup["inputs"], setup["input_size"], writable=False)
+    outputs = Mapping(setup["outputs"], setup["output_size"], writable=True)
+    batch: list[list[Any]] = []
+    read, write = os.read, os.write
+    while True:
+        command = read(commands, 1)
+        if command == b"g":
+            run(batch)
+            write(replies, b"d")
+        elif command == b"m":
+            message = _receive(commands)
+            if message["do"] == "prepare":
+                batch = [_arguments(item, inputs, outputs) for item in message["items"]]
+            elif message["do"] == "publish":
+                run.publish(batch, message["items"], outputs)
+            _send(replies, b"r", {})
+        else:
+            return
+
+
+class _Kernel:
+    """Runs a draft: outputs are written where they are asked for."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+
+    def __call__(self, batch: list[list[Any]]) -> None:
+        kernel = self._kernel
+        for arguments in batch:
+            kernel(*arguments)
+
+    def publish(self, batch: Any, items: Any, outputs: Any) -> None:
+        """Nothing to do; see `_Reference`."""
+
+
+class _Reference:
+    """Runs the reference: it returns new arrays, which are copied out after the clock stopped."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+        self._returned: list[Any] = []
+
+    def __call__(self, batch: list[list[Any]]) -> None:
+        function = self._function
+        self._returned = [function(*arguments) for arguments in batch]
+
+    def publish(self, batch: list[list[Any]], items: Any, outputs: Mapping) -> None:
+        """Copy what was returned into the output arena."""
+        del batch
+        for returned, item in zip(self._returned, items, strict=True):
+            parts = returned if isinstance(returned, tuple) else (returned,)
+            for part, place in zip(parts, item, strict=False):
+                outputs.array(_placed(place))[...] = part
+        self._returned = []
+
+
+def _kernel_run(setup: dict[str, Any]) -> _Kernel:
+    from outpace.kernels.languages import language_named  # noqa: PLC0415
+    from outpace.model import Contract, decode  # noqa: PLC0415
+
+    contract = decode(setup["contract"], Contract)
+    language = language_named(setup["language"])
+    folder = Path(setup["folder"])
+    return _Kernel(language.load(folder / f"draft{language.suffix}", contract, folder))
+
+
+def _reference_run(setup: dict[str, Any]) -> _Reference:
+    from outpace.codegen.reference import load_function  # noqa: PLC0415
+
+    return _Reference(load_function(*setup["location"]))
+
+
+def _arguments(item: list[Any], inputs: Mapping, outputs: Mapping) -> list[Any]:
+    """Arguments of one call; each is `["i"|"o", place]` or `["s", kind, value]`."""
+    values: list[Any] = []
+    for part in item:
+        if part[0] == "s":
+            values.append(_scalar(part[1], part[2]))
+        else:
+            values.append((inputs if part[0] == "i" else outputs).array(_placed(part[1])))
+    return values
+
+
+def _placed(place: list[Any]) -> Any:
+    from outpace.tuner.arena import Placed  # noqa: PLC0415
+
+    return Placed(place[0], tuple(place[1]), place[2])
+
+
+def _scalar(dtype: str, value: Any) -> Any:
+    """A scalar as the reference's caller passes it: Python numbers for Python annotations."""
+    if dtype == "bool":
+        return bool(value)
+    if dtype == "complex128":
+        return complex(*value)
+    if dtype == "float64":
+        return float(value)
+    if dtype == "int64":
+        return int(value)
+    import numpy as np  # noqa: PLC0415
+
+    return np.dtype(dtype).type(complex(*value) if dtype == "complex64" else value)
+
+
+def _describe(error: BaseException) -> dict[str, str]:
+    import traceback  # noqa: PLC0415
+
+    text = "".join(traceback.format_exception(error, limit=-6))
+    return {"kind": type(error).__name__, "text": str(error)[:8000], "where": text[-8000:]}
+
+
+def _receive(descriptor: int) -> Any:
+    size = int.from_bytes(_read_exactly(descriptor, 4), "little")
+    return json.loads(_read_exactly(descriptor, size))
+
+
+def _read_exactly(descriptor: int, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = os.read(descriptor, size - len(data))
+        if not part:
+            sys.exit(0)
+        data += part
+    return data
+
+
+def _send(descriptor: int, mark: bytes, message: dict[str, Any]) -> None:
+    body = json.dumps(message).encode()
+    data = mark + len(body).to_bytes(4, "little") + body
+    while data:
+        data = data[os.write(descriptor, data) :]
