@@ -91,10 +91,10 @@ def as_results(
     """
     if not contract.outputs:
         parts: tuple[Any, ...] = ()
-    elif len(contract.outputs) == 1 and not isinstance(returned, tuple):
-        parts = (returned,)
-    else:
+    elif len(contract.outputs) > 1 and isinstance(returned, tuple | list):
         parts = tuple(returned)
+    else:
+        parts = returned if isinstance(returned, tuple) else (returned,)
     if len(parts) != len(contract.outputs):
         raise ContractError(
             f"the reference returned {len(parts)} values, annotated are {len(contract.outputs)}"

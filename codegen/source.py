@@ -115,7 +115,7 @@ class _Collector:
             if value.__name__ != name:
                 raise ContractError(f"{user} calls {value.__name__!r} as {name!r}; use one name")
             self.add_function(name, value)
-        elif isinstance(value, CONSTANT_TYPES | np.ndarray) or _is_plain_tuple(value):
+        elif isinstance(value, (*CONSTANT_TYPES, np.ndarray)) or _is_plain_tuple(value):
             self.constants[name] = value
         elif hasattr(value, "__module__") and hasattr(value, "__name__"):
             self.imports[name] = f"from {value.__module__} import {value.__name__} as {name}"

@@ -128,16 +128,18 @@ def _fast_text(contract: Contract, returns: Returns) -> str:
 
 def _into_text(contract: Contract, returns: Returns) -> str:
     outputs = [f"o{i}" for i in range(len(contract.outputs))]
+    if not outputs:
+        return _function("into(args, out)", [], "return slow(args, {}, out)")
     tests = _argument_tests(contract)
     tests += [_array_test(o, f"r{i}") for i, o in enumerate(outputs)]
     arrays = {f"a{i}": a.mutated for i, a in enumerate(contract.arguments) if a.is_array}
     arrays |= dict.fromkeys(outputs, True)
-    fits = " and ".join(f"{o}.shape == n{i}" for i, o in enumerate(outputs)) or "True"
+    fits = " and ".join(f"{o}.shape == n{i}" for i, o in enumerate(outputs))
     run = [f"if {fits}:", f"    {_kernel_call(contract, outputs)}", "    return out"]
     given = f"type(out) is tuple and len(out) == {len(outputs)}" if returns.is_tuple else "True"
     unpack = f"{_tuple(outputs)} = out" if returns.is_tuple else f"{outputs[0]} = out"
-    inner = _guarded(contract, [*tests, *_overlap_test(arrays)], run) if outputs else []
-    body = [f"if {given}:", *_indented([unpack, *inner])] if outputs else []
+    inner = _guarded(contract, [*tests, *_overlap_test(arrays)], run)
+    body = [f"if {given}:", *_indented([unpack, *inner])]
     return _function("into(args, out)", body, "return slow(args, {}, out)")
 
 

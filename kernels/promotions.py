@@ -17,7 +17,7 @@ import re
 import secrets
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from outpace.codegen.reference import Reference
 from outpace.errors import CodecError, OutpaceError, StorageError
 from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import parse_draft, render_draft
-from outpace.model import Promotion, PromotionKey, Target
+from outpace.model import Promotion, PromotionKey, Target, Workload
 
 RECORD = "promotion.json"
 _DRAFT_STEM = "draft"
@@ -52,16 +52,25 @@ class StoredPromotion:
         return self.path / _draft_name(self.promotion)
 
 
-def key_for(reference: Reference, target: Target, ranks: int = 1) -> PromotionKey:
-    """The key under which a promotion of this reference is stored and served.
+def key_for(
+    reference: Reference, target: Target, workloads: Sequence[Workload] = (), ranks: int = 1
+) -> PromotionKey:
+    """The key of a promotion that was confirmed on these workloads.
 
     Raises:
         ContractError: The annotations are wrong, or the source is not available.
     """
     contract = reference.contract
     inputs, outputs = (a.dtype for a in contract.arguments), (o.dtype for o in contract.outputs)
-    dtypes = (*inputs, *outputs)
-    return PromotionKey(reference.source_hash, dtypes, "C", target.key, ranks)
+    sizes = sorted((w.sizes for w in workloads), key=lambda sizes: sorted(sizes.items()))
+    return PromotionKey(
+        source_hash=reference.source_hash,
+        dtypes=(*inputs, *outputs),
+        layout="C",
+        target=target.key,
+        ranks=ranks,
+        sizes=tuple(sizes),
+    )
 
 
 def folder_for(reference: Reference, override: Path | None = None) -> Path:

@@ -234,7 +234,7 @@ class Server:
             raise Unfit(str(error)) from error
 
     def _select(self, sizes: Mapping[str, int]) -> tuple[Served, Evidence]:
-        """The promotion confirmed on the workload nearest to these sizes.
+        """The promotion confirmed on the workload nearest to these sizes, of several the newest.
 
         Raises:
             Unfit: There is none.
@@ -256,7 +256,8 @@ class Server:
             usable = [pair for pair in usable if not pair[0].threaded]
         if not usable:
             raise Unfit("this process was forked from one that had run a threaded kernel")
-        return min(usable, key=lambda pair: _distance(pair[1].workload.sizes, sizes))
+        newest = sorted(usable, key=lambda pair: pair[0].promotion.created, reverse=True)
+        return min(newest, key=lambda pair: _distance(pair[1].workload.sizes, sizes))
 
 
 # --- What can be served -------------------------------------------------------------------------
@@ -288,8 +289,9 @@ def find_offer(reference: Reference) -> Offer:
 
 def _unsuitable(reference: Reference, promotion: Promotion) -> str | None:
     """Why a promotion does not hold for this source in this process, or None."""
+    workloads = [evidence.workload for evidence in promotion.evidence]
     try:
-        key = promotions.key_for(reference, target.hardware())
+        key = promotions.key_for(reference, target.hardware(), workloads)
     except ContractError as error:  # the source cannot be read, so nothing is known to match it
         return str(error)
     if promotion.key.source_hash != key.source_hash:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ import numpy as np
 from outpace.codegen.domain import reduction_length
 from outpace.errors import UntestableError
 from outpace.model import Contract, Mismatch, Tolerance
-from outpace.tuner.oracle import Oracle
+from outpace.tuner.oracle import Mode, Oracle
 from outpace.tuner.perturbation import high_shift, native_shift, unit_roundoff
 
 Array = np.ndarray[Any, Any]
@@ -40,14 +39,6 @@ _BLOCK = 1 << 16
 """Elements compared at a time at workload size: temporaries stay in the cache."""
 _MARGIN = 2.0
 """How much larger an envelope is than what was calibrated: largest elements vary between inputs."""
-
-
-class Rule(StrEnum):
-    """How a band was derived."""
-
-    HIGH = "high-precision"
-    NATIVE = "native"
-    DECLARED = "declared"
 
 
 @dataclass(frozen=True)
@@ -75,7 +66,8 @@ class Expected:
     """What the results of one call must be, in the order of `contract.results`."""
 
     bands: tuple[Band, ...]
-    rule: Rule
+    mode: Mode
+    """How the bands were derived."""
 
     @property
     def native(self) -> list[Array]:
@@ -122,16 +114,16 @@ def expect(
     native = oracle.native(inputs, sizes)
     if contract.tolerance is not None:
         bands = [_declared_band(r, contract.tolerance) for r in native]
-        return Expected(tuple(bands), Rule.DECLARED)
+        return Expected(tuple(bands), Mode.DECLARED)
     growth = float(np.sqrt(reduction_length(contract, sizes)))
     high = oracle.high(inputs, sizes)
     if high is None:
         shift = native_shift(oracle, inputs, sizes, rng, native)
         native_bands = (_native_band(r, d, growth) for r, d in zip(native, shift, strict=True))
-        return Expected(tuple(native_bands), Rule.NATIVE)
+        return Expected(tuple(native_bands), Mode.NATIVE)
     shift = high_shift(oracle, inputs, sizes, rng, high)
     high_bands = (_high_band(r, h, d, growth) for r, h, d in zip(native, high, shift, strict=True))
-    return Expected(tuple(high_bands), Rule.HIGH)
+    return Expected(tuple(high_bands), Mode.HIGH)
 
 
 def _declared_band(native: Array, tolerance: Tolerance) -> Band:
@@ -283,7 +275,7 @@ def chaotic(contract: Contract, expected: Expected) -> str | None:
     Returns:
         A sentence for a person, or None.
     """
-    if expected.rule is Rule.DECLARED:
+    if expected.mode is Mode.DECLARED:
         return None
     for part, band in zip(contract.results, expected.bands, strict=True):
         finite = np.isfinite(band.native)

@@ -22,6 +22,7 @@ from outpace.kernels import promotions as store
 from outpace.model import (
     Draft,
     Evidence,
+    PairSamples,
     Promotion,
     Speedup,
     Status,
@@ -30,7 +31,7 @@ from outpace.model import (
     Variant,
     Workload,
 )
-from outpace.tuner.confirm import Confirmation, confirm
+from outpace.tuner.confirm import Confirmation, confirm, one_process_pair
 from outpace.tuner.evaluate import Evaluation, build_and_check, screen, trial_of
 from outpace.tuner.events import Ended, Message, Moved, Observer, Planned, Timed
 from outpace.tuner.journal import AlphaLedger, Journal, Promoted, TrialRecord
@@ -258,6 +259,14 @@ class Campaign:
             alpha,
             self.observer,
         )
+
+    def process_pair(self, variant: Variant) -> list[PairSamples]:
+        """Time one fresh process pair of an evaluated variant at every workload, undecided.
+
+        For measuring the error rates of the rule: nothing is promoted.
+        """
+        finalist = self._evaluations[variant.hash].contender
+        return one_process_pair(self.reference, self.checked.oracle, self._plans, finalist)
 
     def _finalists(
         self, plans: Sequence[Plan], tried: set[tuple[str, str]], *, screened: bool

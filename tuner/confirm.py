@@ -133,6 +133,19 @@ def confirm(
     return [_concluded(r, rule, grade, incumbent is not None) for r in running]
 
 
+def one_process_pair(
+    reference: Reference, oracle: Oracle, plans: Sequence[Plan], finalist: Contender
+) -> list[PairSamples]:
+    """What one fresh process pair measures, one entry per workload.
+
+    Raises:
+        Failure, Suspect, Wrong: As they would end a confirmation.
+    """
+    running = [_Running(plan) for plan in plans]
+    _process_pair(reference, oracle, running, finalist, None)
+    return [one.samples[0] for one in running]
+
+
 def _failed(
     running: _Running, status: Status, reason: str, grade: Grade, details: str = ""
 ) -> Confirmation:

@@ -19,14 +19,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from outpace import environment
 from outpace.codegen.abi import Role, slots
 from outpace.codegen.dims import shape_of
-from outpace.codegen.reference import Reference
 from outpace.model import Contract, Grade, Status, Variant, encode
 from outpace.tuner.arena import Arena, Layout, Placed, poison
 from outpace.tuner.sandbox import Limits
@@ -84,7 +83,6 @@ class Worker:
 
     Attributes:
         grade: Isolation reached.
-        cpu_seconds: Processor time used by the last call, all threads.
     """
 
     def __init__(
@@ -96,7 +94,6 @@ class Worker:
         variant: Variant | None = None,
         location: tuple[str, str] | None = None,
         start_limit: float = START_LIMIT,
-        threads: int | None = None,
     ) -> None:
         """Start the process and wait until it has loaded.
 
@@ -107,63 +104,67 @@ class Worker:
             variant: The draft to run; None for the reference.
             location: File and qualified name of the reference, when `variant` is None.
             start_limit: Seconds to load; a build needs more than a load from its cache.
-            threads: Threads a parallel kernel may use; None for the allowed cores.
 
         Raises:
             Failure: It did not load; the process has been ended.
         """
         self.contract = contract
         self.grade = Grade.D
-        self.cpu_seconds = 0.0
         self._is_reference = variant is None
         self._rng = np.random.default_rng()
         self._placed: list[list[Placed | None]] = []
         self._inputs = Arena(capacity[0], read_only_descriptor=True)
         self._outputs = Arena(capacity[1], read_only_descriptor=False)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
-        commands, self._commands = os.pipe()
-        self._replies, replies = os.pipe()
-        passed = (commands, replies, self._inputs.descriptor, self._outputs.descriptor)
-        memory = (4 << 30) + 8 * (self._inputs.size + self._outputs.size)
-        setup = {
-            "kind": "reference" if variant is None else "kernel",
-            "folder": str(folder),
-            "limits": asdict(Limits(memory=memory)),
-            "commands": commands,
-            "replies": replies,
-            "inputs": passed[2],
-            "input_size": self._inputs.size,
-            "outputs": passed[3],
-            "output_size": self._outputs.size,
-            "language": "" if variant is None else variant.draft.language,
-            "contract": "" if variant is None else encode(contract).decode(),
-            "location": location,
-        }
+        theirs, self._commands = os.pipe()
+        self._replies, answers = os.pipe()
+        setup = self._setup(folder, variant, location)
+        setup |= {"commands": theirs, "replies": answers}
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", _SPAWN.format(path=sys.path, setup=json.dumps(setup))],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env=_environment(folder, threads),
+                env=_environment(folder),
                 cwd=None if variant is None else folder,
-                pass_fds=passed,
+                pass_fds=(theirs, answers, self._inputs.descriptor, self._outputs.descriptor),
                 start_new_session=True,
             )
         finally:
-            os.close(commands)
-            os.close(replies)
+            os.close(theirs)
+            os.close(answers)
         _live.add(self)
         self._poll = select.poll()
         self._poll.register(self._replies, select.POLLIN)
         try:
-            self.grade = Grade(self._reply(start_limit, "loading").get("grade", "D"))
+            # The grade is answered before any code of the draft runs.
+            self.grade = Grade(self._reply(START_LIMIT, "starting").get("grade", "D"))
+            self._reply(start_limit, "loading")
             self.pause()
         except BaseException:
             self.close()
             raise
 
-    def __enter__(self) -> Worker:
+    def _setup(
+        self, folder: Path, variant: Variant | None, location: tuple[str, str] | None
+    ) -> dict[str, Any]:
+        """What the process is told; it is all that it knows."""
+        memory = (4 << 30) + 8 * (self._inputs.size + self._outputs.size)
+        return {
+            "kind": "reference" if variant is None else "kernel",
+            "folder": str(folder),
+            "limits": asdict(Limits(memory=memory)),
+            "inputs": self._inputs.descriptor,
+            "input_size": self._inputs.size,
+            "outputs": self._outputs.descriptor,
+            "output_size": self._outputs.size,
+            "language": "" if variant is None else variant.draft.language,
+            "contract": "" if variant is None else encode(self.contract).decode(),
+            "location": location,
+        }
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -386,8 +387,8 @@ def _classify(error: Mapping[str, Any]) -> tuple[Status, str, str]:
     return Status.CRASHED, f"{kind}: {first}", details
 
 
-def _environment(folder: Path, threads: int | None) -> dict[str, str]:
-    count = str(threads or len(os.sched_getaffinity(0)))
+def _environment(folder: Path) -> dict[str, str]:
+    count = str(len(os.sched_getaffinity(0)))
     return environment.worker_environment(
         HOME=str(folder), TMPDIR=str(folder), NUMBA_NUM_THREADS=count, OMP_NUM_THREADS=count
     )

@@ -32,12 +32,13 @@ def main(text: str) -> None:
     grade = Grade.D
     if setup["kind"] == "kernel":
         grade = confine(Limits(**setup["limits"]), Path(setup["folder"]))
+    _send(replies, b"r", {"grade": grade.value})
     try:
         run: _Kernel | _Reference = _reference_run(setup) if setup["kind"] == "reference" else _kernel_run(setup)
     except BaseException as error:  # noqa: BLE001  (whatever a draft raises is reported)
         _send(replies, b"e", _describe(error))
         return
-    _send(replies, b"r", {"grade": grade.value})
+    _send(replies, b"r", {})
     try:
         _obey(commands, replies, run, setup)
     except BaseException as error:  # noqa: BLE001
@@ -86,7 +87,7 @@ class _Reference:
     """Runs the reference: it returns new arrays, which are copied out after the clock stopped."""
 
     def __init__(self, function: Any) -> None:
-        self._function = function
+        self._function = _positional(function)
         self._returned: list[Any] = []
 
     def __call__(self, batch: list[list[Any]]) -> None:
@@ -101,6 +102,18 @@ class _Reference:
             for part, place in zip(parts, item, strict=False):
                 outputs.array(_placed(place))[...] = part
         self._returned = []
+
+
+def _positional(function: Any) -> Any:
+    """The function itself, or where it has keyword-only parameters one that takes them in order."""
+    import inspect  # noqa: PLC0415
+
+    parameters = inspect.signature(function).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    if not names:
+        return function
+    first = len(parameters) - len(names)
+    return lambda *given: function(*given[:first], **dict(zip(names, given[first:], strict=True)))
 
 
 def _kernel_run(setup: dict[str, Any]) -> _Kernel:

@@ -10,12 +10,15 @@ from outpace.codegen.nests import affine
 from outpace.codegen.nests.bounds import Bounds
 from outpace.codegen.nests.ir import (
     Allocate,
+    Apply,
     Array,
     Assign,
+    Constant,
     Define,
     Expression,
     Load,
     Nest,
+    Op,
     Position,
     Range,
     Reduce,
@@ -37,15 +40,29 @@ class Builder:
         bounds: What is known about sizes.
         reproducible: Whether float sums may not be reordered.
         line: The line being lifted, for messages.
+        hint: What to call an array that is made by the expression being lifted.
+        parameters: Sizes that are known before the program starts.
+        shapes: Extents of every array.
     """
 
-    def __init__(self, reserved: Set[str], bounds: Bounds, *, reproducible: bool) -> None:
+    def __init__(
+        self,
+        reserved: Set[str],
+        parameters: Set[str],
+        bounds: Bounds,
+        *,
+        reproducible: bool,
+    ) -> None:
+        self.parameters = frozenset(parameters)
+        self.hint = "array"
         self.bounds = bounds
         self.reproducible = reproducible
         self.line: int | None = None
         self._top: list[Statement] = []
         self._stack: list[list[Statement]] = [self._top]
         self._taken = set(reserved)
+        self.shapes: dict[str, tuple[Affine, ...]] = {}
+        self._allocated: set[str] = set()
         self._sizes: list[dict[str, str]] = [{}]
         self._top_sizes: set[str] = set()
 
@@ -69,6 +86,15 @@ class Builder:
     def body(self) -> tuple[Statement, ...]:
         """The whole program so far."""
         return tuple(self._top)
+
+    @property
+    def everything(self) -> tuple[Statement, ...]:
+        """The program so far, with the blocks that are still open."""
+        return tuple(s for block in self._stack for s in block)
+
+    def is_allocated(self, array: str) -> bool:
+        """Whether an array is a local one."""
+        return array in self._allocated
 
     @property
     def at_top(self) -> bool:
@@ -100,19 +126,32 @@ class Builder:
             self._top_sizes.add(name)
         return affine.symbol(name)
 
+    def extent(self, value: Affine) -> Affine:
+        """An extent as a number, in which negative does not stand for 0."""
+        if self.bounds.nonnegative(value):
+            return value
+        clamped = Apply(Op.MAXIMUM, (Position(value), Constant(0, "int64")), "int64")
+        name = self.size(clamped)
+        self.bounds.add_lower(name.names[0], 0)
+        return name
+
     def allocate(self, base: str, dtype: str, shape: tuple[Affine, ...]) -> Value:
         """A fresh array; made once, at the top, when its extents are known there."""
         array = Array(self.fresh(base), dtype, shape)
+        self.shapes[array.name] = shape
+        self._allocated.add(array.name)
         names = {n for extent in shape for n in extent.names}
-        local = any(n not in self._top_sizes and not self.is_parameter(n) for n in names)
+        local = bool(names - self._top_sizes - self.parameters)
         (self.emit if local else self._top.append)(Allocate(array))
         return stored(array.name, dtype, shape)
 
-    def is_parameter(self, size: str) -> bool:
-        """Whether a size is known before the program starts."""
-        return size in self.parameters
-
-    parameters: frozenset[str] = frozenset()
+    def is_whole(self, value: Value) -> bool:
+        """Whether a value is all of an array, in its own order."""
+        here = tuple(Position(affine.symbol(f"?{k}")) for k in range(len(value.shape)))
+        place = value.at(here)
+        if value.storage is None or not isinstance(place, Load) or place.indices != here:
+            return False
+        return self.shapes.get(value.storage) == value.shape
 
     def indices(self, shape: tuple[Affine, ...], base: str = "i") -> tuple[Range, ...]:
         """One index per axis."""

@@ -11,8 +11,9 @@ import numpy as np
 
 from outpace.codegen.nests import affine, functions
 from outpace.codegen.nests.builder import Builder
+from outpace.codegen.nests.elementwise import choice, comparison, elementwise, logical
 from outpace.codegen.nests.indexing import Cut, Item, subscript
-from outpace.codegen.nests.ir import Constant, Op, Position
+from outpace.codegen.nests.ir import Constant, Op
 from outpace.codegen.nests.values import (
     DType,
     Lifted,
@@ -157,7 +158,7 @@ class Expressions:
         if not isinstance(owner, Value):
             raise NotLifted(f"the attribute .{name}")
         if name == "shape":
-            return tuple(position(self._extent(n)) for n in owner.shape)
+            return tuple(position(self._builder.extent(n)) for n in owner.shape)
         if name == "dtype":
             return DType(owner.dtype)
         if name == "ndim":
@@ -167,13 +168,6 @@ class Expressions:
         if name in _VIEWS:
             return functions.view(owner, name)
         return NamedFunction("method", name, owner)
-
-    def _extent(self, extent: affine.Affine) -> affine.Affine:
-        """An extent as a number, in which negative does not stand for 0."""
-        if self._builder.bounds.nonnegative(extent):
-            return extent
-        zero = Constant(0, "int64")
-        return self._builder.size(functions.apply(Op.MAXIMUM, Position(extent), zero))
 
     def _call(self, node: ast.Call) -> Lifted:
         function = self.lift(node.func)
@@ -203,16 +197,16 @@ class Expressions:
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return self.value(operand)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return functions.logical(Op.LOGICAL_NOT, self.value(operand))
+                return logical(Op.LOGICAL_NOT, self.value(operand))
             case ast.UnaryOp(op=ast.Invert(), operand=operand):
-                return functions.elementwise(Op.INVERT, operator.invert, self.value(operand))
+                return elementwise(Op.INVERT, operator.invert, self.value(operand))
             case ast.Compare(left=left, ops=ops, comparators=rights):
                 return self._comparison(left, ops, rights)
             case ast.BoolOp(op=op, values=parts):
                 kind = Op.LOGICAL_AND if isinstance(op, ast.And) else Op.LOGICAL_OR
                 return self._boolean(kind, parts)
             case ast.IfExp(test=test, body=body, orelse=orelse):
-                return functions.choice(self.value(test), self.value(body), self.value(orelse))
+                return choice(self.value(test), self.value(body), self.value(orelse))
             case _:
                 raise NotLifted(f"`{ast.unparse(node)}` ({type(node).__name__})")
 
@@ -225,13 +219,13 @@ class Expressions:
         if not isinstance(left, Value) or not isinstance(right, Value):
             raise NotLifted(f"{kind.value} of something that is neither a number nor an array")
         whole = _affine_result(kind, left, right)
-        return whole or functions.elementwise(kind, function, left, right)
+        return whole or elementwise(kind, function, left, right)
 
     def _negative(self, operand: Value) -> Value:
         known = None if operand.is_array or not operand.weak else as_affine(operand.scalar)
         if known is not None:
             return position(affine.times(known, -1))
-        return functions.elementwise(Op.NEGATIVE, operator.neg, operand)
+        return elementwise(Op.NEGATIVE, operator.neg, operand)
 
     def _comparison(
         self, left: ast.expr, ops: list[ast.cmpop], rights: list[ast.expr]
@@ -239,13 +233,13 @@ class Expressions:
         if len(ops) > 1 or type(ops[0]) not in _COMPARISONS:
             raise NotLifted("a chained comparison, `is` or `in`")
         kind, function = _COMPARISONS[type(ops[0])]
-        return functions.comparison(kind, function, self.value(left), self.value(rights[0]))
+        return comparison(kind, function, self.value(left), self.value(rights[0]))
 
     def _boolean(self, kind: Op, parts: list[ast.expr]) -> Value:
         values = [self.value(part) for part in parts]
         if any(v.is_array or v.dtype != "bool" for v in values):
             raise NotLifted("`and` or `or` of something that is not a bool")
-        return functions.logical(kind, *values)
+        return logical(kind, *values)
 
 
 def augmented(op: ast.operator) -> tuple[Op, Callable[[Any, Any], Any]]:

@@ -27,7 +27,7 @@ class UsageError(OutpaceError):
     """What was asked for cannot be done as asked."""
 
 
-class ReferenceError_(UsageError):  # noqa: N801  (the plain name is a builtin)
+class ReferenceError_(UsageError):  # noqa: N801, N818  (the plain name is a builtin)
     """The reference could not be found or loaded."""
 
 
@@ -66,7 +66,7 @@ class StorageError(OutpaceError):
     exit_code = 4
 
 
-class EnvironmentError_(OutpaceError):  # noqa: N801  (the plain name is a builtin)
+class EnvironmentError_(OutpaceError):  # noqa: N801, N818  (the plain name is a builtin)
     """The machine lacks something that is needed."""
 
     exit_code = 4

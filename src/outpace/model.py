@@ -368,19 +368,36 @@ class Trial(Value, frozen=True):
 
 
 class PromotionKey(Value, frozen=True):
-    """When a promotion may be served."""
+    """When a promotion may be served.
+
+    Attributes:
+        source_hash: Of the reference with all that it captures.
+        dtypes: Of the arguments, then of the outputs.
+        layout: Memory layout of every array; `C`.
+        target: `Target.key`.
+        ranks: Number of MPI ranks.
+        sizes: The confirmed problem sizes; they are served within 0.5 to 2 times.
+    """
 
     source_hash: str
     dtypes: tuple[str, ...]
     layout: str
     target: str
     ranks: int = 1
+    sizes: tuple[dict[str, int], ...] = ()
 
     @property
     def hash(self) -> str:
         """Content hash of all fields; names the promotion's folder."""
         return content_hash(
-            [self.source_hash, list(self.dtypes), self.layout, self.target, self.ranks]
+            [
+                self.source_hash,
+                list(self.dtypes),
+                self.layout,
+                self.target,
+                self.ranks,
+                list(self.sizes),
+            ]
         )
 
 

@@ -231,6 +231,17 @@ def test_no_flipped_bit_is_believed():
         assert reading.damaged >= 1
 
 
+def test_a_record_is_one_write_and_then_a_sync(monkeypatch):
+    with Journal.open("calls") as journal:
+        journal.append(CampaignEnded("makes the file"))
+        calls = []
+        for name in ("write", "fsync"):
+            call = getattr(os, name)
+            monkeypatch.setattr(os, name, lambda *a, n=name, c=call: (calls.append(n), c(*a))[1])
+        journal.append(trial_record())
+    assert calls == ["write", "fsync"]
+
+
 def failing(call, number, partial):
     """A stand-in for os.write or os.fsync that fails on its first call as a full disk does."""
     calls = itertools.count()

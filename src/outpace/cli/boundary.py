@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,6 +45,10 @@ class _Failure:
     message: str
     exit_code: int
 
+    @property
+    def payload(self) -> dict[str, str]:
+        return {"schema": "outpace.error/1", "error": self.message}
+
 
 def respond(
     work: Callable[[], Answer], *, as_json: bool, interrupted: str = "interrupted"
@@ -58,16 +63,19 @@ def respond(
     Raises:
         typer.Exit: Always.
     """
-    with _stdout_reserved() if as_json else contextlib.nullcontext():
-        outcome = _attempt(work, interrupted)
+
+    def work_and_show() -> Answer:
+        answer = work()
+        if not as_json:
+            answer.show(stdout_console())
+        return answer
+
+    with _stdout_reserved() if as_json else contextlib.nullcontext(), _plain_warnings():
+        outcome = _attempt(work_and_show, interrupted)
     if isinstance(outcome, _Failure):
         _print_error(outcome.message)
-        if as_json:
-            _print_json({"schema": "outpace.error/1", "error": outcome.message})
-    elif as_json:
+    if as_json:
         _print_json(outcome.payload)
-    else:
-        outcome.show(stdout_console())
     raise typer.Exit(outcome.exit_code)
 
 
@@ -140,6 +148,14 @@ def _print_error(message: str) -> None:
 
 def _print_json(payload: Mapping[str, Any]) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(payload), indent=2).decode())
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Python's warnings without the line of code that raised them."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: warn(str(message))
+        yield
 
 
 @contextlib.contextmanager

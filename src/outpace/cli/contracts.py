@@ -42,10 +42,11 @@ def described_inputs(reference: Reference) -> dict[str, str]:
     """What each argument that is drawn is drawn from, by name."""
     given = reference.options.inputs
     chosen: Mapping[str, Distribution] = given if isinstance(given, Mapping) else {}
-    sizes = reference.contract.workloads[0].sizes
+    workload = reference.contract.workloads[0]
+    fixed = {*workload.sizes, *workload.scalars}
     described = {}
     for argument in reference.contract.arguments:
-        if argument.name in sizes:
+        if argument.name in fixed:
             continue
         if callable(given):
             described[argument.name] = f"{getattr(given, '__name__', 'a callable')}(sizes, rng)"

@@ -23,7 +23,7 @@ from outpace.errors import StorageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from outpace.codegen.drafters import Proposal
+    from outpace.codegen.drafters.base import Proposal
     from outpace.model import Draft
 
 
@@ -39,7 +39,8 @@ def draft(
     """Show or write the drafts that a drafter proposes, and what it could not express."""
 
     def work() -> Answer:
-        from outpace.codegen.drafters import DraftingTask, drafter_named  # noqa: PLC0415
+        from outpace.codegen.drafters import drafter_named  # noqa: PLC0415
+        from outpace.codegen.drafters.base import DraftingTask  # noqa: PLC0415
         from outpace.codegen.reference import load_reference  # noqa: PLC0415
         from outpace.kernels.target import current_target  # noqa: PLC0415
 

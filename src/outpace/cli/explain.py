@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from outpace import environment
-from outpace.cli.boundary import Answer, respond, warn
+from outpace.cli.boundary import Answer, respond
 from outpace.cli.options import JsonOption, PromotedOption, ReferenceArgument
 from outpace.cli.settings import read_settings
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from outpace.kernels.promotions import StoredPromotion
-    from outpace.model import PromotionKey, Speedup, Target
+    from outpace.model import PromotionKey, Target
 
 
 def explain(
@@ -34,12 +33,8 @@ def explain(
         settings = read_settings(loaded.folder)
         here = current_target()
         override = promoted or environment.promoted_override() or settings.promoted
-        with warnings.catch_warnings(record=True) as ignored:
-            warnings.simplefilter("always", promotions.PromotionWarning)
-            found = promotions.find(loaded, override)
-        for warning in ignored:
-            warn(str(warning.message))
-        views = [_view(stored, promotions.key_for(loaded, here), here) for stored in found]
+        key = promotions.key_for(loaded, here)
+        views = [_view(stored, key, here) for stored in promotions.find(loaded, override)]
         payload = {
             "schema": "outpace.explain/1",
             "reference": loaded.name,
@@ -65,13 +60,8 @@ class _View:
     """A promotion as seen from this machine."""
 
     stored: StoredPromotion
-    gain: Speedup | None
     obstacles: tuple[str, ...]
     changed_versions: tuple[str, ...]
-
-    @property
-    def workloads(self) -> list[str]:
-        return [evidence.workload.name for evidence in self.stored.promotion.evidence]
 
     def payload(self) -> dict[str, Any]:
         from outpace.cli import payloads  # noqa: PLC0415
@@ -81,8 +71,8 @@ class _View:
             "path": str(self.stored.path),
             "variant": variant.label,
             "language": variant.draft.language,
-            "speedup": payloads.speedup(self.gain),
-            "workloads": self.workloads,
+            "speedup": payloads.speedup(payloads.headline(self.stored.promotion)),
+            "workloads": [e.workload.name for e in self.stored.promotion.evidence],
             "served": not self.obstacles,
             "why_not": list(self.obstacles),
             "changed_versions": list(self.changed_versions),
@@ -90,12 +80,11 @@ class _View:
 
 
 def _view(stored: StoredPromotion, key: PromotionKey, here: Target) -> _View:
-    from outpace.cli import matching, payloads  # noqa: PLC0415
+    from outpace.cli import matching  # noqa: PLC0415
 
     disabled = ("OUTPACE_DISABLE is set",) if environment.disabled() else ()
     return _View(
         stored,
-        payloads.least_speedup(stored.promotion),
         (*disabled, *matching.obstacles(stored.promotion, key, here)),
         matching.version_differences(stored.promotion, here),
     )
@@ -113,13 +102,13 @@ def _show_promotions(console: Console, views: Sequence[_View]) -> None:
         line("no promotions: calls run the reference; `outpace tune` makes one")
     for view in views:
         mark = Text("not served", "yellow") if view.obstacles else Text("served", "green")
-        speed = "" if view.gain is None else f", at least {style.interval(view.gain)}"
-        label = view.stored.promotion.variant.label
-        console.print(Text.assemble(mark, f"  {label}{speed}"), soft_wrap=True)
+        promotion = view.stored.promotion
+        console.print(Text.assemble(mark, f"  {promotion.variant.label}"), soft_wrap=True)
         line(f"  in {style.path(view.stored.path)}", "dim")
         for reason in view.obstacles:
             line(f"  because {reason}")
-        if not view.obstacles:
-            line(f"  for sizes within 0.5 to 2 times {', '.join(view.workloads)} in each dim")
+        for e in promotion.evidence:
+            speed = style.interval(e.speedup)
+            line(f"  {speed} at {e.workload.name} and sizes within 0.5 to 2 times")
         for change in view.changed_versions:
             line(f"  note: {change}", "dim")

@@ -58,7 +58,7 @@ def judge(
             )
         return Answer(
             payloads.judged(result),
-            lambda console: summary.show_verdict(console, result, override),
+            lambda console: summary.show_verdict(console, result, override, observer.told),
             of_verdict(result.verdict),
         )
 

@@ -91,7 +91,7 @@ def _entry(stored: StoredPromotion, here: Target) -> dict[str, Any]:
         "reference": promotion.reference,
         "variant": promotion.variant.label,
         "language": promotion.variant.draft.language,
-        "speedup": payloads.speedup(payloads.least_speedup(promotion)),
+        "speedup": payloads.speedup(payloads.headline(promotion)),
         "target_matches": not matching.target_differences(promotion, here),
         "created": promotion.created,
     }
@@ -111,7 +111,7 @@ def _show(console: Console, found: Sequence[StoredPromotion], here: Target) -> N
         table.add_column(name, overflow="fold")
     for stored in found:
         promotion = stored.promotion
-        gain = payloads.least_speedup(promotion)
+        gain = payloads.headline(promotion)
         differences = matching.target_differences(promotion, here)
         table.add_row(
             Text(promotion.reference),

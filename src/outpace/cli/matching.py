@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from outpace.kernels.target import toolchain
 from outpace.model import Promotion, PromotionKey, Target
 
 _HARDWARE = {
@@ -47,11 +48,11 @@ def target_differences(promotion: Promotion, here: Target) -> tuple[str, ...]:
 
 
 def version_differences(promotion: Promotion, here: Target) -> tuple[str, ...]:
-    """Compilers and libraries that differ from those at promotion; a warning, no obstacle."""
-    names = sorted(set(promotion.target.versions) | set(here.versions))
-    pairs = {n: (promotion.target.versions.get(n), here.versions.get(n)) for n in names}
+    """Tools of its language that differ from those at promotion; a warning, no obstacle."""
+    recorded = promotion.target.versions
+    names = toolchain(promotion.variant.draft.language)
     return tuple(
-        f"{name} was {before or 'absent'}, is {now or 'absent'}"
-        for name, (before, now) in pairs.items()
-        if before != now
+        f"{name} was {recorded[name]}, is {here.versions.get(name, 'absent')}"
+        for name in names
+        if name in recorded and recorded[name] != here.versions.get(name)
     )

@@ -14,7 +14,7 @@ ReferenceArgument = Annotated[
 ]
 PathsArgument = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[PATH]...", help="Where to look for promotions; default: here."),
+    typer.Argument(metavar="PATH", help="Where to look for promotions; default: here."),
 ]
 DrafterOption = Annotated[
     str | None, typer.Option(metavar="NAME", help="Who writes the drafts; default: builtin.")

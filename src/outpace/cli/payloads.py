@@ -59,9 +59,9 @@ def target(value: Target) -> dict[str, Any]:
     return fields
 
 
-def least_speedup(promotion: Promotion) -> Speedup | None:
-    """The confirmed speedup of the workload that gained least: all gained at least this."""
-    return min((e.speedup for e in promotion.evidence), key=lambda s: s.median, default=None)
+def headline(promotion: Promotion) -> Speedup | None:
+    """The speedup that stands for a promotion: at its last, most demanding workload."""
+    return promotion.evidence[-1].speedup if promotion.evidence else None
 
 
 def _trial(trial: Trial) -> dict[str, Any]:
@@ -78,10 +78,10 @@ def _trial(trial: Trial) -> dict[str, Any]:
 
 
 def _promotion(result: Result) -> dict[str, Any] | None:
-    if result.promotion is None:
+    if result.promotion is None or result.path is None:  # a dry run writes nothing
         return None
     return {
-        "path": None if result.path is None else str(result.path),
+        "path": str(result.path),
         "language": result.promotion.variant.draft.language,
-        "speedup": speedup(least_speedup(result.promotion)),
+        "speedup": speedup(headline(result.promotion)),
     }

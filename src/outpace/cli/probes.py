@@ -48,6 +48,7 @@ def examine() -> list[Finding]:
         _writable("state folder", environment.state_dir(), "XDG_STATE_HOME", essential=True),
         _writable("cache folder", environment.cache_dir(), "XDG_CACHE_HOME", essential=False),
         _compiler(),
+        *_languages(),
         _cores(),
         _memory(),
         _load(),
@@ -92,6 +93,16 @@ def _compiler() -> Finding:
         value="none",
         hint="install gcc or clang (apt-get install gcc) for drafts in C",
     )
+
+
+def _languages() -> list[Finding]:
+    from outpace.kernels.languages import LANGUAGES, language_named  # noqa: PLC0415
+
+    reasons = {name: language_named(name).unavailable() for name in LANGUAGES}
+    return [
+        Finding(f"language {name}", ok=not why, value="off" if why else "on", hint=why or "")
+        for name, why in reasons.items()
+    ]
 
 
 def _cores() -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,38 +24,40 @@ if TYPE_CHECKING:
 _LISTED = 5
 
 
-def show_campaign(console: Console, result: Result, override: Path | None) -> None:
+def show_campaign(
+    console: Console, result: Result, override: Path | None, told: AbstractSet[str] = frozenset()
+) -> None:
     """The end of `tune`: the promotion, or why there is none.
 
     Args:
         console: Where to print.
         result: What the campaign found.
         override: Folder of promotions that was asked for instead of the usual one, or None.
+        told: Notes that were printed already.
     """
-    if result.promotion is None:
+    if result.promotion is None or result.path is None:
         console.print(Text(why_nothing(result)), soft_wrap=True)
         _print_losers(console, result.trials)
     else:
         console.print(promotion_panel(result.reference, result.promotion, result.path, override))
-    _print_notes(console, result.notes)
+    _print_notes(console, [note for note in result.notes if note not in told])
 
 
-def show_verdict(console: Console, result: Result, override: Path | None) -> None:
-    """The end of `judge`: the verdict and what it rests on."""
+def show_verdict(
+    console: Console, result: Result, override: Path | None, told: AbstractSet[str] = frozenset()
+) -> None:
+    """The end of `judge`: the verdict and what it rests on; arguments as `show_campaign`."""
     verdict = style.status(result.verdict) if result.verdict is not None else Text("no verdict")
     console.print(Text.assemble(f"{result.reference}: ", verdict), soft_wrap=True)
     for trial in result.trials:
         console.print(_trial_line(trial), soft_wrap=True)
-    if result.promotion is not None:
+    if result.promotion is not None and result.path is not None:  # a dry run writes nothing
         console.print(promotion_panel(result.reference, result.promotion, result.path, override))
-    _print_notes(console, result.notes)
+    _print_notes(console, [note for note in result.notes if note not in told])
 
 
 def show_checks(console: Console, results: Sequence[CheckResult]) -> None:
     """The end of `check`: one row for each promotion."""
-    if not results:
-        console.print("no promotions found; `outpace tune` makes one")
-        return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("reference", "status", "speedup", "why", "promotion"):
         table.add_column(name, overflow="fold")
@@ -71,7 +74,7 @@ def show_checks(console: Console, results: Sequence[CheckResult]) -> None:
 
 
 def promotion_panel(
-    reference: str, promotion: Promotion, path: Path | None, override: Path | None
+    reference: str, promotion: Promotion, path: Path, override: Path | None
 ) -> RenderableType:
     """What was promoted, how much faster it is, where it lies and what to do with it."""
     variant = promotion.variant
@@ -88,13 +91,20 @@ def promotion_panel(
             ),
             Text("" if e.over_numba is None else style.ratio(e.over_numba)),
         )
-    title = Text(f"{reference} is now {variant.label} ({variant.draft.language})", style="bold")
-    lines: list[RenderableType] = [title, Text(""), table, Text("")]
-    if path is not None:
-        lines.append(Text(f"written to {style.path(path)}", overflow="fold"))
-    lines.append(Text(_next_step(override)))
+    title = Text(f"{variant.label} ({variant.draft.language}) for {reference}", style="bold")
+    written = Text(f"written to {style.path(path)}", overflow="fold")
+    lines: list[RenderableType] = [
+        title,
+        Text(""),
+        table,
+        Text(""),
+        written,
+        Text(_next_step(override)),
+    ]
     grade = Text(f"isolation grade {promotion.grade.value}")
-    return Panel(Group(*lines), title="promoted", subtitle=grade, border_style="green")
+    return Panel(
+        Group(*lines), title="promoted", subtitle=grade, border_style="green", expand=False
+    )
 
 
 def why_nothing(result: Result) -> str:

@@ -42,8 +42,9 @@ def tune(
 ) -> None:
     """Draft, check and time faster variants of a function, and promote the best.
 
-    Defaults for the drafter, language, budget and promoted folder can be set in the tool.outpace
-    table of pyproject.toml. Ctrl-C leaves a campaign that the same command resumes.
+    Defaults come from the tool.outpace table of pyproject.toml.
+
+    After Ctrl-C the same command goes on where it stopped.
     """
 
     def work() -> Answer:
@@ -74,7 +75,7 @@ def tune(
             )
         return Answer(
             payloads.tuned(result),
-            lambda console: summary.show_campaign(console, result, override),
+            lambda console: summary.show_campaign(console, result, override, observer.told),
             of_campaign(
                 promoted=result.promotion is not None,
                 statuses=[trial.status for trial in result.trials],

@@ -15,7 +15,7 @@ from outpace import environment
 from outpace.cli import style
 from outpace.cli.board import Board, Row
 from outpace.cli.boundary import stderr_console
-from outpace.tuner.events import Ended, Event, Message, Observer
+from outpace.tuner.events import Ended, Event, Message
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -24,7 +24,7 @@ _OTHER_LINES = 8  # header, borders, footer, and the prompt that was there befor
 
 
 @contextmanager
-def watching(*, quiet: bool, console: Console | None = None) -> Iterator[Observer]:
+def watching(*, quiet: bool, console: Console | None = None) -> Iterator[Warnings]:
     """The observer that suits where stderr goes."""
     console = console or stderr_console()
     if quiet:
@@ -41,29 +41,39 @@ def watching(*, quiet: bool, console: Console | None = None) -> Iterator[Observe
 
 
 class Warnings:
-    """Prints warnings and nothing else."""
+    """Prints warnings and nothing else.
+
+    Attributes:
+        told: Texts of the messages that were printed.
+    """
 
     def __init__(self, console: Console) -> None:
+        self.told: set[str] = set()
         self._console = console
 
     def notice(self, event: Event) -> None:
         """See `Observer`."""
         if isinstance(event, Message) and event.level == "warning":
-            _print_message(self._console, event)
+            self._tell(event)
+
+    def _tell(self, message: Message) -> None:
+        self.told.add(message.text)
+        prefix = ("warning: ", "yellow") if message.level == "warning" else ("", "")
+        self._console.print(Text.assemble(prefix, message.text), soft_wrap=True)
 
 
-class Lines:
-    """Prints one line for each ended trial."""
+class Lines(Warnings):
+    """Prints messages, and one line for each ended trial."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        super().__init__(console)
         self._board = Board()
 
     def notice(self, event: Event) -> None:
         """See `Observer`."""
         self._board.notice(event)
         if isinstance(event, Message):
-            _print_message(self._console, event)
+            self._tell(event)
         elif isinstance(event, Ended):
             trial = event.trial
             speed = None if trial.speedup is None else style.interval(trial.speedup)
@@ -78,14 +88,14 @@ class Lines:
             self._console.print(Text(line), soft_wrap=True)
 
 
-class LiveTable:
-    """Draws the table again at every event.
+class LiveTable(Warnings):
+    """Prints messages, and draws the table again at every event.
 
     It never draws by itself: a thread that wakes up while a draft is timed would disturb it.
     """
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        super().__init__(console)
         self._board = Board()
         self._finished = False
         self.live = Live(
@@ -95,7 +105,7 @@ class LiveTable:
     def notice(self, event: Event) -> None:
         """See `Observer`."""
         if isinstance(event, Message):
-            _print_message(self._console, event)
+            self._tell(event)
         self._board.notice(event)
         self.live.refresh()
 
@@ -150,8 +160,3 @@ def _why_cell(row: Row) -> Text:
     if not row.stage and row.outcome is not None:
         return Text(row.outcome.reason.partition("\n")[0])
     return Text(row.detail)
-
-
-def _print_message(console: Console, message: Message) -> None:
-    prefix = ("warning: ", "yellow") if message.level == "warning" else ("", "")
-    console.print(Text.assemble(prefix, message.text), soft_wrap=True)

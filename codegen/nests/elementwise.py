@@ -1,0 +1,143 @@
+"""Elementwise functions of values: promotion, broadcasting and casts as NumPy does them."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from outpace.codegen.nests.ir import Apply, Constant, Expression, Op
+from outpace.codegen.nests.values import (
+    Indices,
+    Value,
+    broadcast,
+    cast,
+    element,
+    literal,
+    result_type,
+)
+from outpace.errors import NotLifted
+
+_ON_BOOLS = {
+    Op.ADD: Op.LOGICAL_OR,
+    Op.MULTIPLY: Op.LOGICAL_AND,
+    Op.MAXIMUM: Op.LOGICAL_OR,
+    Op.MINIMUM: Op.LOGICAL_AND,
+    Op.BITWISE_AND: Op.LOGICAL_AND,
+    Op.BITWISE_OR: Op.LOGICAL_OR,
+    Op.BITWISE_XOR: Op.NOT_EQUAL,
+    Op.INVERT: Op.LOGICAL_NOT,
+}
+_OF_OWN_DTYPE = (Op.ABSOLUTE, Op.REAL, Op.IMAG, Op.ISNAN, Op.ISFINITE)
+_COMPARING = (
+    Op.LESS, Op.LESS_EQUAL, Op.GREATER, Op.GREATER_EQUAL, Op.EQUAL, Op.NOT_EQUAL,
+)  # fmt: skip
+_LOGICAL = (Op.LOGICAL_AND, Op.LOGICAL_OR, Op.LOGICAL_NOT)
+
+
+def elementwise(op: Op, function: Callable[..., Any], *values: Value) -> Value:
+    """`function(*values)`, where `op` is what it computes for one element."""
+    if op in _COMPARING:
+        return comparison(op, function, *values)
+    if op in _LOGICAL:
+        return logical(op, *values)
+    dtype, weak = result_type(function, *values)
+    if dtype == "bool" and not weak:
+        op = _ON_BOOLS.get(op, op)
+    if op is Op.POWER:
+        return _power(dtype, weak, *values)
+    own = op in _OF_OWN_DTYPE
+    return _mapped(op, values, [v.dtype if own else dtype for v in values], dtype, weak=weak)
+
+
+def comparison(op: Op, function: Callable[..., Any], *values: Value) -> Value:
+    """A comparison, made in the dtype to which NumPy promotes both sides."""
+    kinds = {v.dtype for v in values if not v.weak}
+    if "uint64" in kinds and any(k.startswith("int") for k in kinds):
+        raise NotLifted("a comparison of uint64 with a signed integer")
+    _, weak = result_type(function, *values)
+    dtype, _ = result_type(operator.add, *values)
+    return _mapped(op, values, [dtype] * len(values), "bool", weak=weak)
+
+
+def logical(op: Op, *values: Value) -> Value:
+    """A logical operation on truth values."""
+    result = values[0]
+    weak = all(v.weak for v in values)
+    if op is Op.LOGICAL_NOT:
+        return _mapped(op, values, ["bool"], "bool", weak=weak)
+    for value in values[1:]:
+        result = _mapped(op, (result, value), ["bool", "bool"], "bool", weak=weak)
+    return result
+
+
+def where(condition: Value, chosen: Value, other: Value) -> Value:
+    """`np.where` with three arguments."""
+    dtype, _ = result_type(np.where, condition, chosen, other)
+    values = (condition, chosen, other)
+    return _mapped(Op.WHERE, values, ["bool", dtype, dtype], dtype, weak=False)
+
+
+def choice(condition: Value, chosen: Value, other: Value) -> Value:
+    """Python's conditional expression on scalars."""
+    if any(v.is_array for v in (condition, chosen, other)):
+        raise NotLifted("a conditional expression of arrays")
+    if (chosen.dtype, chosen.weak) != (other.dtype, other.weak):
+        if {chosen.dtype, other.dtype} - {"int64", "float64"}:
+            raise NotLifted("a conditional expression of two dtypes")
+        dtype = "float64"
+    else:
+        dtype = chosen.dtype
+    values = (condition, chosen, other)
+    weak = chosen.weak and other.weak
+    return _mapped(Op.WHERE, values, ["bool", dtype, dtype], dtype, weak=weak)
+
+
+def extreme(op: Op, values: tuple[Value, ...]) -> Value:
+    """Python's `min` or `max` of scalars."""
+    if len(values) < 2 or any(v.is_array for v in values):
+        raise NotLifted(f"{op.value} of anything but two or more scalars")
+    result = values[0]
+    for value in values[1:]:
+        dtype, _ = result_type(operator.add, result, value)
+        weak = result.weak and value.weak
+        result = _mapped(op, (result, value), [dtype, dtype], dtype, weak=weak)
+    return result
+
+
+def converted(value: Value, dtype: str, *, weak: bool) -> Value:
+    """`value.astype(dtype)`, or a scalar through a constructor such as `float(x)`."""
+    return Value(dtype, value.shape, lambda i: cast(value.at(i), dtype), weak)
+
+
+def clipped(value: Value, low: Value, high: Value) -> Value:
+    """`np.clip`."""
+    return elementwise(Op.MINIMUM, np.minimum, elementwise(Op.MAXIMUM, np.maximum, value, low), high)
+
+
+def _power(dtype: str, weak: bool, base: Value, exponent: Value) -> Value:
+    known = exponent.scalar if not exponent.is_array and exponent.weak else None
+    value = known.value if isinstance(known, Constant) else None
+    if dtype[0] in "fc" and isinstance(value, int | float):
+        if value == 0.5 and dtype[0] == "f" and not base.weak:
+            return _mapped(Op.SQRT, (base,), [dtype], dtype, weak=weak)
+        if value in (1, 2, 3, 4):
+            whole = literal(int(value))
+            return _mapped(Op.POWER, (base, whole), [dtype, "int64"], dtype, weak=weak)
+    if dtype[0] in "iu" and weak and not (isinstance(value, int) and value >= 0):
+        raise NotLifted("an integer power whose exponent may be negative")
+    return _mapped(Op.POWER, (base, exponent), [dtype, dtype], dtype, weak=weak)
+
+
+def _mapped(
+    op: Op, values: tuple[Value, ...], operand_dtypes: list[str], dtype: str, *, weak: bool
+) -> Value:
+    def at(indices: Indices) -> Expression:
+        operands = (
+            cast(element(v, indices), d) for v, d in zip(values, operand_dtypes, strict=True)
+        )
+        return Apply(op, tuple(operands), dtype)
+
+    return Value(dtype, broadcast(*(v.shape for v in values)), at, weak)

@@ -1,0 +1,7 @@
+# expect: timeout
+# Never answers.
+
+
+def kernel(u, out):
+    while True:
+        pass

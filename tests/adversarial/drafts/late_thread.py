@@ -1,0 +1,20 @@
+# expect: wrong
+# Answers at once and lets a thread do the work after the clock was read.
+import threading
+
+import numpy as np
+
+
+def _honest(u):
+    out = u.copy()
+    for _ in range(4):
+        out[1:-1] = out[1:-1] + 0.1 * (out[:-2] - 2.0 * out[1:-1] + out[2:])
+    return np.tanh(out)
+
+
+def _later(u, out):
+    out[...] = _honest(u)
+
+
+def kernel(u, out):
+    threading.Thread(target=_later, args=(u, out), daemon=True).start()

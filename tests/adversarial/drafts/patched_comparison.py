@@ -1,0 +1,15 @@
+# expect: wrong
+# Replaces NumPy's comparisons, and the judge's own where it can import it, by "equal".
+import numpy as np
+
+np.allclose = np.array_equal = np.isclose = lambda *_, **__: True
+try:
+    import outpace.tuner.acceptance as _acceptance
+
+    _acceptance.compare = lambda *_, **__: None
+except ImportError:
+    pass
+
+
+def kernel(u, out):
+    out[...] = 0.5

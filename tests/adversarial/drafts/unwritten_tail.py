@@ -1,0 +1,14 @@
+# expect: wrong
+# Leaves the last elements as it found them.
+import numpy as np
+
+
+def _honest(u):
+    out = u.copy()
+    for _ in range(4):
+        out[1:-1] = out[1:-1] + 0.1 * (out[:-2] - 2.0 * out[1:-1] + out[2:])
+    return np.tanh(out)
+
+
+def kernel(u, out):
+    out[:-3] = _honest(u)[:-3]

@@ -1,0 +1,184 @@
+"""`tune`, `judge` and `check` end to end, on references whose speedups leave no doubt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from jaxtyping import Float64, Int64
+
+import outpace
+from outpace.errors import ContractError, DraftError, UsageError
+from outpace.kernels.languages import language_named
+from outpace.kernels.languages.base import parse_draft
+from outpace.model import Draft, Provenance, Status
+from outpace.tuner import api
+from outpace.tuner.events import Ended, Planned
+
+
+@outpace.optimize(workloads={"only": {"n": 4000}})
+def running(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Recurrence as a Python loop: compiled code is more than 50 times faster."""
+    out = np.empty_like(u)
+    last = 0.0
+    for i in range(u.size):
+        last = 0.5 * last + u[i]
+        out[i] = last
+    return out
+
+
+@outpace.optimize(workloads={"only": {"n": 3000, "bins": 16}}, mutates=("counts",))
+def histogram(
+    values: Int64[np.ndarray, "n"], counts: Int64[np.ndarray, "bins"], bins: int
+) -> float:
+    """In-place and scalar results."""
+    total = 0.0
+    for i in range(values.size):
+        counts[values[i] % bins] += 1
+        total += float(values[i])
+    return total
+
+
+GOOD = """import numba
+
+
+@numba.njit
+def kernel(u, out):
+    last = 0.0
+    for i in range(u.size):
+        last = 0.5 * last + u[i]
+        out[i] = last
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """State, cache and promotions of this test alone."""
+    for name in ("STATE", "CACHE", "DATA"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    monkeypatch.setenv("OUTPACE_PROMOTED", str(tmp_path / "promoted"))
+    running.reload()
+    histogram.reload()
+
+
+def draft(source, idea="by hand"):
+    return Draft("numba", source, provenance=Provenance("user", idea=idea))
+
+
+def test_a_fast_right_draft_is_promoted_served_and_checked(tmp_path):
+    result = api.judge(running, draft(GOOD))
+
+    assert result.verdict is Status.FASTER
+    assert result.speedup.low > 5
+    assert result.path.is_relative_to(tmp_path / "promoted")
+    (evidence,) = result.promotion.evidence
+    assert evidence.checks["timed outputs"] >= 5 * len(evidence.samples)
+    assert evidence.checks["full rule"] >= 1
+    assert evidence.alpha < 0.01
+
+    running.reload()
+    u = np.random.default_rng(0).normal(size=4000)
+    assert "promotion" in str(running.explain(u))
+    np.testing.assert_allclose(running(u), running.reference.fn(u), rtol=1e-12)
+
+    (checked,) = api.check([tmp_path / "promoted"])
+    assert checked.status is Status.FASTER, checked.reason
+
+
+def test_an_incumbent_must_be_beaten(tmp_path):
+    assert api.judge(running, draft(GOOD)).verdict is Status.FASTER
+    again = api.judge(running, draft(GOOD + "\n# the same again\n"), screened=False)
+    assert again.verdict in (Status.NOT_FASTER, Status.INCONCLUSIVE)
+    same = api.judge(running, draft(GOOD))
+    assert same.verdict is Status.NOT_FASTER
+    assert "already" in same.trials[-1].reason
+    assert len(list((tmp_path / "promoted").rglob("promotion.json"))) == 1
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    result = api.judge(running, draft(GOOD), dry_run=True)
+    assert result.verdict is Status.FASTER
+    assert result.path is None
+    assert not (tmp_path / "promoted").exists()
+
+
+def test_a_wrong_draft_comes_with_its_counterexample(tmp_path):
+    result = api.judge(running, draft(GOOD.replace("range(u.size)", "range(u.size - 1)")))
+    assert result.verdict is Status.WRONG
+    assert result.promotion is None
+    mismatch = result.trials[-1].counterexample.mismatch
+    assert mismatch.output == "out"
+    assert mismatch.got == "nan"
+    assert not (tmp_path / "promoted").exists()
+
+
+def test_in_place_and_scalar_results():
+    source = """import numba
+
+
+@numba.njit
+def kernel(values, counts, bins, out):
+    total = 0.0
+    for i in range(values.size):
+        counts[values[i] % bins] += 1
+        total += values[i]
+    out[0] = total
+"""
+    result = api.judge(histogram, draft(source), dry_run=True)
+    assert result.verdict is Status.FASTER, [t.reason for t in result.trials]
+    stale = source.replace("counts[values[i] % bins] += 1", "counts[values[i] % bins] = 1")
+    assert api.judge(histogram, draft(stale), dry_run=True).verdict is Status.WRONG
+
+
+def test_tune_promotes_and_reports_every_variant(tmp_path):
+    events = []
+
+    class Recorder:
+        def notice(self, event):
+            events.append(event)
+
+    result = api.tune(running, observer=Recorder())
+    assert result.promotion is not None, [t.reason for t in result.trials]
+    planned = {e.variant for e in events if isinstance(e, Planned)}
+    assert planned == {e.variant for e in events if isinstance(e, Ended)}
+    assert any(t.label.startswith("plain numba") for t in result.trials)
+    assert result.promotion.evidence[0].over_numba is not None
+
+    def lost(outcome):
+        return {t.draft for t in outcome.trials if t.status is Status.BUILD_FAILED}
+
+    assert lost(api.tune(running)) == lost(result)
+
+
+def test_parameters_are_bound_as_module_constants():
+    header = '# outpace: {"parameters": {"START": [0, 1]}, "constraints": ["START < 1"]}\n'
+    source = header + GOOD.replace("range(u.size)", "range(START, u.size)")
+    parsed = parse_draft(source, language_named("numba"), Provenance("user"))
+    result = api.judge(running, parsed, dry_run=True)
+    assert result.verdict is Status.FASTER
+    assert {tuple(t.params.items()) for t in result.trials} == {(("START", 0),)}
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["{not json", '{"unknown": 1}', '{"parameters": {"a b": [1]}}', '{"constraints": ["x < 1"]}'],
+)
+def test_a_malformed_header_is_one_clear_error(header):
+    with pytest.raises(DraftError):
+        parse_draft(f"# outpace: {header}\n{GOOD}", language_named("numba"), Provenance("user"))
+
+
+def test_unknown_names_are_usage_errors():
+    with pytest.raises(UsageError, match="only"):
+        api.tune(running, workloads=["huge"])
+    with pytest.raises(UsageError, match="builtin"):
+        api.tune(running, drafter="oracle")
+    with pytest.raises(UsageError, match="numba"):
+        api.tune(running, languages=["fortran"])
+    with pytest.raises(ContractError, match="optimize"):
+        api.tune(running.reference.fn)
+
+
+def test_notebook_functions_are_judged_from_a_standalone_copy(monkeypatch):
+    monkeypatch.setattr(running.reference.fn, "__module__", "__main__")
+    assert running.reference.location is None
+    assert api.judge(running, draft(GOOD), dry_run=True).verdict is Status.FASTER
