@@ -26,8 +26,10 @@ check: $(installed) ## Lint, check formatting and types, check the structure of 
 soak: $(installed) ## Run the long suites
 	@$(bin)/python -m pytest -q -m soak
 
-bench: $(installed) ## Measure the reference library on this machine
-	@$(bin)/outpace bench
+bench: $(installed) ## Measure the library, the error rates and the cost of dispatch (an hour)
+	@$(bin)/python benchmarks/library.py
+	@$(bin)/python benchmarks/error_rates.py
+	@$(bin)/python benchmarks/dispatch.py
 
 format: $(installed) ## Format the code and apply safe fixes
 	@$(bin)/ruff check --quiet --fix-only .

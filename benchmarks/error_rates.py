@@ -40,7 +40,9 @@ RESAMPLES = 200_000
 
 def main() -> None:
     """Measure, or only rewrite the README from the committed result."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--confirmations", type=int, default=20)
     parser.add_argument("--write-readme", action="store_true")
@@ -115,9 +117,7 @@ def forced_confirmation(draft: outpace.Draft, scratch: Path) -> str:
 
 
 def ratios_of(samples: list[PairSamples]) -> list[float]:
-    return [
-        median(b / v for b, v in zip(s.baseline, s.variant, strict=True)) for s in samples
-    ]
+    return [median(b / v for b, v in zip(s.baseline, s.variant, strict=True)) for s in samples]
 
 
 def rates(ratios: list[float]) -> dict[str, Any]:

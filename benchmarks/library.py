@@ -105,7 +105,9 @@ def write_readme() -> None:
         "|---|---|---|---|---|",
     ]
     for name, row in record.read("library")["functions"].items():
-        by_workload = {e["workload"]["name"]: (p, e) for p in row["promotions"] for e in p["evidence"]}
+        by_workload = {
+            e["workload"]["name"]: (p, e) for p in row["promotions"] for e in p["evidence"]
+        }
         rows += [_row(name, workload, by_workload.get(workload)) for workload in row["workloads"]]
     record.replace_block(Path(__file__).parents[1] / "README.md", "library", "\n".join(rows))
 

@@ -18,7 +18,7 @@ SWEEPS = 22
     workloads={"only": {"n": 30_000}},
     inputs={"u": outpace.Uniform(-1, 1)},
 )
-def smooth(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+def smooth(u: Float64[np.ndarray, n]) -> Float64[np.ndarray, n]:
     """One damped sweep, computed `SWEEPS` times over."""
     out = np.empty_like(u)
     for _ in range(SWEEPS):
@@ -28,7 +28,7 @@ def smooth(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
     return out
 
 
-_DRAFT = '''import numpy as np
+_DRAFT = """import numpy as np
 
 
 def kernel(u, out):
@@ -36,7 +36,7 @@ def kernel(u, out):
         out[:1] = u[:1]
         out[-1:] = u[-1:]
         out[1:-1] = u[1:-1] + 0.1 * (u[:-2] - 2.0 * u[1:-1] + u[2:])
-'''
+"""
 
 
 def copy_of_reference() -> outpace.Draft:

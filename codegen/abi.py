@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from outpace.codec import Value
 from outpace.codegen.dims import bind_shapes, shape_of
 from outpace.errors import ContractError
-from outpace.model import Argument, Contract, Value
+from outpace.model import Argument, Contract
 
 
 class Role(str, Enum):

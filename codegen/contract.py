@@ -96,8 +96,7 @@ def _arguments(
             raise ContractError(f"{fn.__name__}: `{parameter}` is not supported; name each one")
         if parameter.name not in hints:
             raise ContractError(
-                f"argument {parameter.name!r} of {fn.__name__} has no annotation; "
-                f"write {_EXAMPLE}"
+                f"argument {parameter.name!r} of {fn.__name__} has no annotation; write {_EXAMPLE}"
             )
         dtype, dims = _parse_annotation(fn, parameter.name, hints[parameter.name])
         mutated = parameter.name in mutates

@@ -134,9 +134,7 @@ def bind_shapes(
             raise ContractError(
                 f"{name} has {len(shape)} dims {shape}, the annotation says {' '.join(dims)!r}"
             )
-        equations += [
-            (name, d, parse_dim(d), n) for d, n in zip(dims, shape, strict=True)
-        ]
+        equations += [(name, d, parse_dim(d), n) for d, n in zip(dims, shape, strict=True)]
     pending = equations
     while pending:
         rest = [e for e in pending if not _solve(e, sizes)]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from outpace.model import Value
+from outpace.codec import Value
 
 Array = npt.NDArray[Any]
 

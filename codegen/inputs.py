@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from outpace.codec import Value
 from outpace.codegen.dims import parse_dim, shape_of
 from outpace.codegen.distributions import FLAVOURS, Distribution, default_distribution
 from outpace.codegen.domain import allows
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError
-from outpace.model import Argument, Contract, Value, Workload
+from outpace.model import Argument, Contract, Workload
 
 EXTENTS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 23, 31, 33, 64, 65)
 """Extents to draw: empty, one, primes, and powers of two with their neighbours."""

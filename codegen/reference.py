@@ -203,6 +203,10 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _no_such_function(location: str, qualname: str, module: Any) -> str:
-    names = [n for n in vars(module) if isinstance(getattr(vars(module)[n], "reference", None), Reference)]
+    names = [
+        n
+        for n in vars(module)
+        if isinstance(getattr(vars(module)[n], "reference", None), Reference)
+    ]
     hint = f"; it has {', '.join(names)}" if names else ""
     return f"{location} has no function {qualname!r}{hint}"

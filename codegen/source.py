@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import io
+import math
 import textwrap
 import tokenize
 import types
@@ -18,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from outpace.codec import content_hash
 from outpace.errors import ContractError
-from outpace.model import content_hash
 
 CONSTANT_TYPES = (bool, int, float, complex, str, bytes, type(None), np.generic)
 
@@ -59,10 +60,13 @@ class SourceClosure:
 
     def module_text(self) -> str:
         """A standalone module that defines the function, annotations removed."""
-        parts = [*self.imports.values()]
-        parts += [f"{name} = {_constant_source(v)}" for name, v in self.constants.items()]
+        parts = [*self.imports.values(), self.constants_text()]
         parts += [without_annotations(text) for text in self.functions.values()]
-        return "\n".join(parts) + "\n"
+        return "\n".join(part for part in parts if part) + "\n"
+
+    def constants_text(self) -> str:
+        """Assignments of the captured constants, one per line; they need `np` for arrays."""
+        return "\n".join(f"{name} = {_constant_source(v)}" for name, v in self.constants.items())
 
 
 def closure_of(fn: Callable[..., Any]) -> SourceClosure:
@@ -229,7 +233,7 @@ def without_annotations(text: str) -> str:
 class _PlainAssignments(ast.NodeTransformer):
     """`x: T = value` becomes `x = value`."""
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
         if node.value is None:
             return ast.copy_location(ast.Pass(), node)
         return ast.copy_location(
@@ -244,9 +248,11 @@ def _constant_text(value: Any) -> str:
 
 
 def _constant_source(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        flat = value.reshape(-1).tolist()
-        return f"np.array({flat!r}, dtype={value.dtype.name!r}).reshape({value.shape!r})"
-    if isinstance(value, np.generic):
-        return f"np.{value.dtype.name}({value.item()!r})"
+    """An expression that gives the constant again, whatever the module has imported."""
+    if isinstance(value, np.ndarray | np.generic):
+        numpy = "__import__('numpy')"
+        raw = f"{numpy}.frombuffer(bytes.fromhex({value.tobytes().hex()!r}), {value.dtype.name!r})"
+        return f"{raw}.reshape({value.shape!r})" if isinstance(value, np.ndarray) else f"{raw}[0]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
     return repr(value)

@@ -95,7 +95,7 @@ class OptimizedFunction(Generic[R]):
             if environment.disabled():
                 self._fast = self.reference.fn
             else:
-                from outpace.kernels.serve import Server, find_offer  # noqa: PLC0415  (light import)
+                from outpace.kernels.serve import Server, find_offer  # noqa: PLC0415
 
                 self._server = Server(self.reference, find_offer(self.reference))
                 self._fast = self._server.fast

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from outpace import environment, model
+from outpace import codec, environment
 from outpace.codegen.reference import Reference
 from outpace.errors import CodecError, OutpaceError, StorageError
 from outpace.kernels.languages import language_named
@@ -116,7 +116,7 @@ def read(path: Path) -> StoredPromotion:
     if RECORD not in files:
         raise CodecError(f"{path} holds no {RECORD}; restore it, or remove the folder")
     try:
-        promotion = model.decode(files[RECORD], Promotion)
+        promotion = codec.decode(files[RECORD], Promotion)
     except CodecError as error:
         raise CodecError(
             f"{path / RECORD}: {error}; restore it, or remove the folder and tune again"
@@ -145,7 +145,7 @@ def write(promotion: Promotion, reference: Reference, override: Path | None = No
         staged.mkdir()
         text = render_draft(draft, language_named(draft.language))
         _write_durably(staged / _draft_name(promotion), text.encode())
-        _write_durably(staged / RECORD, model.pretty(model.encode(promotion)))
+        _write_durably(staged / RECORD, codec.pretty(codec.encode(promotion)))
         _sync_folder(staged)
         _put_in_place(staged, final)
         _sync_folder(folder)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from outpace.codegen.abi import as_results, bind_sizes, output_shapes, slots
+from outpace.codegen.contract import size_names
 from outpace.codegen.dims import bind_shapes
 from outpace.codegen.domain import allows
 from outpace.codegen.reference import Reference
@@ -229,7 +230,8 @@ class Server:
         ]
         shapes = [(a.name, a.dims or (), n) for a, n in zip(arrays, key, strict=False)]
         try:
-            return bind_shapes(shapes, dict(zip(integers, key[len(arrays) :], strict=True)))
+            bound = bind_shapes(shapes, dict(zip(integers, key[len(arrays) :], strict=True)))
+            return {name: bound[name] for name in size_names(self.contract)}
         except ContractError as error:
             raise Unfit(str(error)) from error
 

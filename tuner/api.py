@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from outpace.codegen.drafters import drafter_named
 from outpace.codegen.drafters.base import DraftingTask
+
+from outpace.codegen.drafters import drafter_named
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, UsageError
 from outpace.kernels.languages import language_named
@@ -138,9 +139,7 @@ def judge(
     _refuse_unavailable(draft.language)
     chosen = workloads_of(truth, workloads)
     with _journal(truth, f"judge:{draft.hash}", fresh=True) as journal:
-        campaign = Campaign(
-            truth, current_target(), chosen, journal, Budget(), promoted, observer
-        )
+        campaign = Campaign(truth, current_target(), chosen, journal, Budget(), promoted, observer)
         campaign.prepare()
         campaign.evaluate(variants_of(draft, ALL_VARIANTS))
         promotions = campaign.confirm_best(dry_run=dry_run, screened=screened, attempts=1)

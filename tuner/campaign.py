@@ -19,6 +19,7 @@ import numpy as np
 from outpace.codegen.domain import evaluate as evaluate_expression
 from outpace.codegen.reference import Reference
 from outpace.kernels import promotions as store
+from outpace.kernels.promotions import StoredPromotion
 from outpace.model import (
     Draft,
     Evidence,
@@ -33,7 +34,7 @@ from outpace.model import (
 )
 from outpace.tuner.confirm import Confirmation, confirm, one_process_pair
 from outpace.tuner.evaluate import Evaluation, build_and_check, screen, trial_of
-from outpace.tuner.events import Ended, Message, Moved, Observer, Planned, Timed
+from outpace.tuner.events import Ended, Message, Moved, Observer, OneAtATime, Planned, Timed
 from outpace.tuner.journal import AlphaLedger, Journal, Promoted, TrialRecord
 from outpace.tuner.plan import Plan, make_plan
 from outpace.tuner.process import end_all
@@ -77,9 +78,7 @@ def variants_of(draft: Draft, most: int) -> list[Variant]:
         dict(zip(names, values, strict=True))
         for values in product(*(p.values for p in draft.parameters))
     )
-    valid = (
-        b for b in bindings if all(evaluate_expression(c, b) for c in draft.constraints)
-    )
+    valid = (b for b in bindings if all(evaluate_expression(c, b) for c in draft.constraints))
     return [Variant(draft, binding) for binding in islice(valid, most)]
 
 
@@ -106,7 +105,7 @@ class Campaign:
         self.target = target
         self.journal = journal
         self.budget = budget
-        self.observer = observer
+        self.observer = OneAtATime(observer)
         self.trials: list[Trial] = []
         self.notes: list[str] = []
         self._promoted = promoted
@@ -126,6 +125,8 @@ class Campaign:
         """
         self.observer.notice(Message(f"checking the reference {self.reference.name}"))
         self._checked = check_reference(self.reference, secrets.randbits(62))
+        for note in self._checked.notes:
+            self.observer.notice(Message(note))
         rng = np.random.default_rng()
         for workload in self._workloads:
             self.observer.notice(Message(f"running the reference at workload {workload.name!r}"))
@@ -152,7 +153,9 @@ class Campaign:
 
     def _new(self, variants: Iterable[Variant]) -> list[Variant]:
         """Variants not seen in this run, nor ended for good in an earlier one, within budget."""
-        known = {r.variant.hash: r.trial for r in self.journal.trials() if r.trial.status in UNTIMED}
+        known = {
+            r.variant.hash: r.trial for r in self.journal.trials() if r.trial.status in UNTIMED
+        }
         chosen: dict[str, Variant] = {}
         for variant in variants:
             if variant.hash in self._evaluations or variant.hash in chosen:
@@ -201,9 +204,7 @@ class Campaign:
             return
         self._evaluations[variant.hash] = evaluation
         for plan in self._plans:
-            self.observer.notice(
-                Timed(variant.hash, plan.workload.name, _ratio(plan, evaluation))
-            )
+            self.observer.notice(Timed(variant.hash, plan.workload.name, _ratio(plan, evaluation)))
 
     def _end(self, variant: Variant, trial: Trial) -> None:
         self.trials.append(trial)
@@ -344,18 +345,21 @@ class Campaign:
         return list(groups.values())
 
     def _incumbent(self, workload: Workload) -> Promotion | None:
-        for stored in self._current_promotions():
-            if any(e.workload.sizes == workload.sizes for e in stored.evidence):
-                return stored
-        return None
+        """The newest promotion that was confirmed at this workload."""
+        fitting = [
+            stored.promotion
+            for stored in self._current_promotions()
+            if any(e.workload.sizes == workload.sizes for e in stored.promotion.evidence)
+        ]
+        return max(fitting, key=lambda p: p.created, default=None)
 
-    def _current_promotions(self) -> list[Promotion]:
+    def _current_promotions(self) -> list[StoredPromotion]:
         """Promotions of this very source that would be served on this target."""
         return [
-            s.promotion
-            for s in store.find(self.reference, self._promoted)
-            if s.promotion.key.source_hash == self.reference.source_hash
-            and s.promotion.key.target == self.target.key
+            stored
+            for stored in store.find(self.reference, self._promoted)
+            if stored.promotion.key.source_hash == self.reference.source_hash
+            and stored.promotion.key.target == self.target.key
         ]
 
     def _evaluated(self, variant: Variant, finalist: Variant) -> Evaluation | None:
@@ -396,7 +400,22 @@ class Campaign:
             return promotion, None
         path = store.write(promotion, self.reference, self._promoted)
         self.journal.append(Promoted(path=str(path), key=promotion.key.hash))
+        self._supersede(path, [e.workload for e in evidence])
         return promotion, path
+
+    def _supersede(self, path: Path, workloads: Sequence[Workload]) -> None:
+        """Leave older promotions only the workloads that the new one does not cover."""
+        sizes = [w.sizes for w in workloads]
+        for stored in self._current_promotions():
+            old = stored.promotion
+            kept = tuple(e for e in old.evidence if e.workload.sizes not in sizes)
+            if stored.path == path or len(kept) == len(old.evidence):
+                continue
+            if kept:
+                key = store.key_for(self.reference, self.target, [e.workload for e in kept])
+                narrowed = msgspec.structs.replace(old, key=key, evidence=kept)
+                store.write(narrowed, self.reference, self._promoted)
+            store.remove(stored.path)
 
     def _evidence(self, finalist: Evaluation, result: Confirmation, alpha: float) -> Evidence:
         assert result.speedup is not None
@@ -447,7 +466,9 @@ class Campaign:
     def verdict(self) -> Status:
         """One status for a judged draft: the worst failure, else the best outcome."""
         statuses = [trial.status for trial in self.trials]
-        failures = [s for s in statuses if s not in (Status.FASTER, Status.NOT_FASTER, Status.INCONCLUSIVE)]
+        failures = [
+            s for s in statuses if s not in (Status.FASTER, Status.NOT_FASTER, Status.INCONCLUSIVE)
+        ]
         confirmed = bool(self._evaluations)
         if failures and (not confirmed or Status.WRONG in failures):
             return Status.WRONG if Status.WRONG in failures else failures[-1]

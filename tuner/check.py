@@ -95,9 +95,7 @@ def _judged(
     target = current_target()
     name = campaign_id(reference.name, reference.source_hash, target.key, "check")
     with Journal.open(name, fresh=True) as journal:
-        campaign = Campaign(
-            reference, target, workloads, journal, Budget(), None, observer
-        )
+        campaign = Campaign(reference, target, workloads, journal, Budget(), None, observer)
         campaign.prepare()
         campaign.evaluate([promotion.variant])
         if campaign.trials:
@@ -107,9 +105,7 @@ def _judged(
     return _summary(folder, reference, results)
 
 
-def _summary(
-    folder: Path, reference: Reference, results: Sequence[Confirmation]
-) -> CheckResult:
+def _summary(folder: Path, reference: Reference, results: Sequence[Confirmation]) -> CheckResult:
     """The worst outcome over the workloads speaks for the promotion."""
     order = (Status.INCONCLUSIVE, Status.NOT_FASTER)
 

@@ -197,9 +197,7 @@ def _process_pair(
         baseline = stack.enter_context(reference_worker(reference, capacity))
         contenders = [finalist] + ([incumbent] if incumbent is not None else [])
         workers = [
-            stack.enter_context(
-                Worker(reference.contract, c.folder, capacity, variant=c.variant)
-            )
+            stack.enter_context(Worker(reference.contract, c.folder, capacity, variant=c.variant))
             for c in contenders
         ]
         for one in running:

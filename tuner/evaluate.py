@@ -143,9 +143,7 @@ def _capacity(reference: Reference, sizes: Sequence[dict[str, int]]) -> tuple[in
     return max(r for r, _ in rooms), max(w for _, w in rooms)
 
 
-def screen(
-    reference: Reference, plans: Sequence[Plan], evaluation: Evaluation
-) -> Trial | None:
+def screen(reference: Reference, plans: Sequence[Plan], evaluation: Evaluation) -> Trial | None:
     """Time an evaluated variant at every workload, verified; fills its `seconds`.
 
     Returns:

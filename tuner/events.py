@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -68,6 +69,20 @@ class Observer(Protocol):
 
     def notice(self, event: Event) -> None:
         """Take notice of an event; must not raise."""
+
+
+class OneAtATime:
+    """Passes events on from any thread, one after another."""
+
+    def __init__(self, observer: Observer) -> None:
+        """Wrap an observer."""
+        self._observer = observer
+        self._lock = threading.Lock()
+
+    def notice(self, event: Event) -> None:
+        """See `Observer`."""
+        with self._lock:
+            self._observer.notice(event)
 
 
 class Quiet:

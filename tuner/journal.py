@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from outpace import environment
+from outpace.codec import content_hash
 from outpace.errors import StorageError
-from outpace.model import Trial, Variant, content_hash
+from outpace.model import Trial, Variant
 from outpace.tuner.recordlog import (
     Reading,
     Record,

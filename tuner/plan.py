@@ -21,18 +21,20 @@ from outpace.tuner.process import Call, bytes_of
 
 CALIBRATIONS = 3
 """Inputs on which the full rule calibrates the envelope, where the budget allows."""
-CALIBRATION_BUDGET = 60.0
+CALIBRATION_BUDGET = 20.0
 """Seconds for the full rule at one workload; beyond it one input must do."""
 REQUEST_SECONDS = 2e-3
 """A timed request should last this long, so that the channel costs about 1% of it."""
 BATCH_BYTES = 128 << 20
 BATCH_MOST = 256
-PROCESS_SECONDS = 1.0
+PROCESS_SECONDS = 0.7
 """Time to spend on timed pairs in one process pair at one workload."""
-PAIRS_LEAST, PAIRS_MOST = 5, 30
+PAIRS_LEAST, PAIRS_CLEAR, PAIRS_MOST = 5, 7, 30
+CLEAR_WIN = 1.5
+"""Above this screened speedup `PAIRS_CLEAR` pairs tell as much as `PAIRS_MOST`."""
 AUDIT_SHARE = 1 / 16
 """Share of timed outputs that get the full rule, chosen after the answer."""
-AUDIT_SECONDS = 1.0
+AUDIT_SECONDS = 0.5
 """Time for these audits in one process pair at one workload; it bounds the share."""
 
 
@@ -69,9 +71,11 @@ class Plan:
         return max(1, min(wanted, by_memory, by_reference, BATCH_MOST))
 
     def pairs(self, batch: int, variant_seconds: float) -> int:
-        """Timed pairs in one process pair; fewer as the runtime grows."""
+        """Timed pairs in one process pair: fewer as the runtime grows, and for a clear win."""
         one = batch * (self.reference_seconds + variant_seconds) + 2e-3
-        return max(PAIRS_LEAST, min(PAIRS_MOST, int(PROCESS_SECONDS / one)))
+        is_clear = self.reference_seconds > CLEAR_WIN * variant_seconds
+        most = PAIRS_CLEAR if is_clear else PAIRS_MOST
+        return max(PAIRS_LEAST, min(most, int(PROCESS_SECONDS / one)))
 
 
 def make_plan(

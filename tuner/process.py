@@ -24,15 +24,18 @@ from typing import Any, Self
 import numpy as np
 
 from outpace import environment
+from outpace.codec import encode
 from outpace.codegen.abi import Role, slots
 from outpace.codegen.dims import shape_of
-from outpace.model import Contract, Grade, Status, Variant, encode
+from outpace.model import Contract, Grade, Status, Variant
 from outpace.tuner.arena import Arena, Layout, Placed, poison
 from outpace.tuner.sandbox import Limits
 
 START_LIMIT = 120.0
 """Seconds for a process to start and load what is already built."""
-_SPAWN = "import sys; sys.path[:] = {path!r}; from outpace.tuner.worker import main; main({setup!r})"
+_SPAWN = (
+    "import sys; sys.path[:] = {path!r}; from outpace.tuner.worker import main; main({setup!r})"
+)
 
 
 _live: set[Worker] = set()
@@ -196,9 +199,7 @@ class Worker:
                 item.append(["s", slot.dtype, _plain(call.values[slot.name])])
                 continue
             is_input = slot.role is Role.INPUT
-            place = layouts[0 if is_input else 1].place(
-                shape_of(slot.dims, call.sizes), slot.dtype
-            )
+            place = layouts[0 if is_input else 1].place(shape_of(slot.dims, call.sizes), slot.dtype)
             placed.append(place)
             if slot.role is not Role.OUTPUT or not self._is_reference:
                 wire = [place.offset, list(place.shape), place.dtype]

@@ -36,6 +36,26 @@ class _Axis:
     extra: int
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A run of the reference, and other values for its inputs."""
+
+    sizes: dict[str, int]
+    inputs: dict[str, Any]
+    others: dict[str, Any]
+    results: list[Array]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A cell of a result that depends on the cell `distance` further along in an argument."""
+
+    result: str
+    cell: int
+    argument: str
+    distance: int
+
+
 def refuse_small_halos(oracle: Oracle, seed: int) -> tuple[str, ...]:
     """Measure the reach along every split dim.
 
@@ -59,7 +79,7 @@ def refuse_small_halos(oracle: Oracle, seed: int) -> tuple[str, ...]:
         except Exception:  # noqa: BLE001, S112  (the reference raises at this size; try another)
             continue
         for dim, block in oracle.contract.split.items():
-            _check_dim(oracle, dim, block, (sizes, inputs, others, results))
+            _check_dim(oracle, dim, block, _Run(sizes, inputs, others, results))
         return ()
     return ("the halos of split= were not checked: the reference runs at no small size",)
 
@@ -103,32 +123,70 @@ def _axis(part: Argument | Output, dim: str) -> _Axis | None:
     return _Axis(along[0][0], along[0][1].constant)
 
 
-def _check_dim(
-    oracle: Oracle,
-    dim: str,
-    block: Block,
-    run: tuple[dict[str, int], dict[str, Any], dict[str, Any], list[Array]],
-) -> None:
-    sizes, inputs, others, results = run
-    for argument in oracle.contract.arguments:
+def _check_dim(oracle: Oracle, dim: str, block: Block, run: _Run) -> None:
+    """Refuse a halo that does not cover every dependence found along one dim."""
+    reads = [read for read in _reads(oracle, dim, run) if not _within(read.distance, _halo(block))]
+    if not reads:
+        return
+    low, high = _halo(block)
+    low = max(low, *(-read.distance for read in reads))
+    high = max(high, *(read.distance for read in reads))
+    worst = max(reads, key=lambda read: abs(read.distance))
+    raise ContractError(
+        f"split[{dim!r}] declares halo={block.halo}, but {worst.result} at {dim}={worst.cell} "
+        f"depends on {worst.argument} at {dim}={worst.cell + worst.distance}; write "
+        f"Block(halo={low if low == high else (low, high)}), or leave {dim!r} out of split"
+    )
+
+
+def _within(distance: int, halo: tuple[int, int]) -> bool:
+    return -halo[0] <= distance <= halo[1]
+
+
+def _reads(oracle: Oracle, dim: str, run: _Run) -> Iterator[_Read]:
+    """Which cells of the results change when a plane of an input does."""
+    contract = oracle.contract
+    halo = _halo(contract.split[dim])
+    for argument in contract.arguments:
         axis = _axis(argument, dim)
         if axis is None:
             continue
-        extent = inputs[argument.name].shape[axis.number]
-        for cell in sorted({0, extent // 2, extent - 1}):
-            changed = dict(inputs)
-            changed[argument.name] = inputs[argument.name].copy()
-            plane = (*([slice(None)] * axis.number), cell)
-            changed[argument.name][plane] = others[argument.name][plane]
-            try:
-                again = oracle.native(changed, sizes)
-            except Exception:  # noqa: BLE001, S112  (mixed values may lie outside the domain)
-                continue
-            for part, before, after in zip(oracle.contract.results, results, again, strict=True):
+        extent = run.inputs[argument.name].shape[axis.number]
+        for plane in sorted({0, extent // 2, extent - 1}):
+            again = _rerun(oracle, run, argument.name, (*([slice(None)] * axis.number), plane))
+            for part, before, after in zip(contract.results, run.results, again, strict=False):
                 out = _axis(part, dim)
-                if out is not None:
-                    cells = _changed_cells(before, after, out.number)
-                    _refuse_far((dim, block), (argument, axis, cell), (part, out, cells), extent)
+                if out is None:
+                    continue
+                origin = _origin(axis.extra - out.extra, halo)
+                around = extent if axis.extra == out.extra else 0
+                for cell in _changed_cells(before, after, out.number):
+                    distance = _nearest(plane - origin - cell, around, halo)
+                    yield _Read(part.name, cell, argument.name, distance)
+
+
+def _rerun(oracle: Oracle, run: _Run, name: str, plane: tuple[Any, ...]) -> list[Array]:
+    """Results after a plane of one input was redrawn; none where the reference then raises."""
+    changed = run.inputs[name].copy()
+    changed[plane] = run.others[name][plane]
+    try:
+        return oracle.native({**run.inputs, name: changed}, run.sizes)
+    except Exception:  # noqa: BLE001  (mixed values may lie outside the domain)
+        return []
+
+
+def _origin(longer: int, halo: tuple[int, int]) -> int:
+    """Cell of an array that lies at cell 0 of a result which is shorter by `longer` cells.
+
+    A padded array carries its halo with it; another difference is split evenly.
+    """
+    return halo[0] if longer == sum(halo) else longer // 2
+
+
+def _nearest(distance: int, around: int, halo: tuple[int, int]) -> int:
+    """The distance, or the one across the ends of the dim if only that is within the halo."""
+    ways = (distance, distance - around, distance + around)
+    return next((way for way in ways if _within(way, halo)), min(ways, key=abs))
 
 
 def _changed_cells(before: Array, after: Array, axis: int) -> list[int]:
@@ -137,37 +195,3 @@ def _changed_cells(before: Array, after: Array, axis: int) -> list[int]:
         same |= np.isnan(before) & np.isnan(after)
     others = tuple(i for i in range(same.ndim) if i != axis)
     return [int(i) for i in np.flatnonzero(~np.all(same, axis=others))]
-
-
-def _refuse_far(
-    declared: tuple[str, Block],
-    source: tuple[Argument, _Axis, int],
-    target: tuple[Argument | Output, _Axis, list[int]],
-    extent: int,
-) -> None:
-    """Refuse a changed cell that lies outside the halo.
-
-    An array that is longer than the result carries its halo with it: its cell 0 lies as many cells
-    before the result's cell 0 as it has halo cells on the low side.
-    """
-    (dim, block), (argument, axis, cell), (part, out, cells) = declared, source, target
-    low, high = _halo(block)
-    longer = axis.extra - out.extra
-    origin = low if longer == low + high else longer // 2
-    needed = (low, high)
-    worst = None
-    for i in cells:
-        distances = [cell - origin - i]
-        if longer == 0:
-            distances += [distances[0] - extent, distances[0] + extent]
-        distance = min(distances, key=lambda d: max(-d - low, d - high))
-        if distance < -needed[0] or distance > needed[1]:
-            needed = (max(needed[0], -distance), max(needed[1], distance))
-            worst = i
-    if worst is not None:
-        found = needed[0] if needed[0] == needed[1] else needed
-        raise ContractError(
-            f"split[{dim!r}] declares halo={block.halo}, but {part.name} at {dim}={worst} depends "
-            f"on {argument.name} at {dim}={cell - origin}; write Block(halo={found}), or leave "
-            f"{dim!r} out of split"
-        )

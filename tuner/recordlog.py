@@ -25,8 +25,8 @@ from typing import NamedTuple, Self
 
 import msgspec
 
+from outpace.codec import SCHEMA_VERSION, Value, decode, encode
 from outpace.errors import CodecError, StorageError
-from outpace.model import SCHEMA_VERSION, Value, decode, encode
 
 
 def now() -> str:

@@ -34,7 +34,9 @@ def main(text: str) -> None:
         grade = confine(Limits(**setup["limits"]), Path(setup["folder"]))
     _send(replies, b"r", {"grade": grade.value})
     try:
-        run: _Kernel | _Reference = _reference_run(setup) if setup["kind"] == "reference" else _kernel_run(setup)
+        run: _Kernel | _Reference = (
+            _reference_run(setup) if setup["kind"] == "reference" else _kernel_run(setup)
+        )
     except BaseException as error:  # noqa: BLE001  (whatever a draft raises is reported)
         _send(replies, b"e", _describe(error))
         return
@@ -117,8 +119,9 @@ def _positional(function: Any) -> Any:
 
 
 def _kernel_run(setup: dict[str, Any]) -> _Kernel:
+    from outpace.codec import decode  # noqa: PLC0415
     from outpace.kernels.languages import language_named  # noqa: PLC0415
-    from outpace.model import Contract, decode  # noqa: PLC0415
+    from outpace.model import Contract  # noqa: PLC0415
 
     contract = decode(setup["contract"], Contract)
     language = language_named(setup["language"])

@@ -23,6 +23,7 @@ from outpace.codegen.nests.ir import (
     Range,
     Reduce,
     Reduction,
+    Reshape,
     Statement,
     Store,
     Variable,
@@ -126,6 +127,18 @@ class Builder:
             self._top_sizes.add(name)
         return affine.symbol(name)
 
+    def reshaped(self, value: Value, shape: tuple[Affine, ...]) -> Value:
+        """A whole array, or a copy of anything else, under another shape."""
+        if not self.is_whole(value):
+            value = self.materialised(value, "flat")
+        assert value.storage is not None
+        array = Array(self.fresh(f"{value.storage}_view"), value.dtype, shape)
+        self.shapes[array.name] = shape
+        if value.storage in self._allocated:
+            self._allocated.add(array.name)
+        self.emit(Reshape(array, value.storage))
+        return stored(array.name, value.dtype, shape)
+
     def extent(self, value: Affine) -> Affine:
         """An extent as a number, in which negative does not stand for 0."""
         if self.bounds.nonnegative(value):
@@ -201,9 +214,9 @@ class Builder:
             return Reduce(kind, inner, cast(value.at(full), dtype), dtype)
 
         if not kept:
-            result = scalar_value(self.named(at(()), kind.value))
+            result = scalar_value(self.named(at(()), f"{kind.value}_of_{self.hint}"))
         else:
-            result = self.materialised(Value(dtype, kept, at), kind.value)
+            result = self.materialised(Value(dtype, kept, at), f"{kind.value}_of_{self.hint}")
         return _with_unit_axes(result, axes, len(value.shape)) if keepdims else result
 
 

@@ -12,8 +12,7 @@ import numpy as np
 from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, elementwise
 from outpace.codegen.nests.builder import Builder
-from outpace.codegen.nests.ir import Apply, Constant, Expression, Op, Position, Reduction, Reshape
-from outpace.codegen.nests.ir import Array as ArrayType
+from outpace.codegen.nests.ir import Apply, Constant, Expression, Op, Position, Reduction
 from outpace.codegen.nests.values import (
     DType,
     Indices,
@@ -26,7 +25,6 @@ from outpace.codegen.nests.values import (
     position,
     result_type,
     scalar_value,
-    stored,
 )
 from outpace.errors import NotLifted
 
@@ -342,13 +340,7 @@ def _reshape(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lift
         rest = _product_of(builder, tuple(extents)).scalar
         total = size(builder, value).scalar
         extents[free[0]] = builder.size(apply(Op.FLOOR_DIVIDE, total, rest))
-    if not builder.is_whole(value):
-        value = builder.materialised(value, "flat")
-    assert value.storage is not None
-    array = ArrayType(builder.fresh(f"{value.storage}_view"), value.dtype, tuple(extents))
-    builder.shapes[array.name] = array.shape
-    builder.emit(Reshape(array, value.storage))
-    return stored(array.name, value.dtype, array.shape)
+    return builder.reshaped(value, tuple(extents))
 
 
 def _is_minus_one(value: Value) -> bool:

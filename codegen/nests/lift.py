@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import keyword
 import textwrap
 from collections.abc import Mapping
 
@@ -11,16 +12,15 @@ from outpace.codegen.dims import parse_dim
 from outpace.codegen.nests import affine
 from outpace.codegen.nests.bounds import Bounds, contract_bounds
 from outpace.codegen.nests.builder import Builder
-from outpace.codegen.nests.ir import Array, Program, Scalar, Size
+from outpace.codegen.nests.ir import Array, Program, Scalar, Size, Variable
 from outpace.codegen.nests.results import deliver
 from outpace.codegen.nests.statements import Statements, Types
 from outpace.codegen.nests.values import Lifted, position, scalar_value, stored
-from outpace.codegen.nests.ir import Variable
 from outpace.codegen.reference import Reference
 from outpace.errors import NotLifted
 from outpace.model import Contract
 
-_RESERVED = frozenset({"np", "numba", "prange", "kernel", "range"})
+_RESERVED = frozenset({"np", "numba", "kernel", "range", "abs", "min", "max", *keyword.kwlist})
 
 
 def lift(reference: Reference) -> Program:

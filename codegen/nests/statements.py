@@ -381,7 +381,11 @@ class Statements:
         bounds = [self._expressions.value(a) for a in call.args]
         ends = [self._builder.size(v.scalar) for v in bounds]
         start, stop, step = _full_range(ends)
-        if _assignments(node)[name] > 1:
+        loops = sum(
+            isinstance(part, ast.For) and ast.unparse(part.target) == name
+            for part in ast.walk(node)
+        )
+        if _assignments(node)[name] > loops:
             raise NotLifted(f"the loop variable {name} is assigned")
         index = self._builder.fresh(name)
         if not step.terms and step.constant:
@@ -395,6 +399,7 @@ class Statements:
         expressions = [_integer(a) for a in (start, stop, step)]
         self._builder.emit(Loop(index, *expressions, body))
         self._environment.pop(name, None)
+        self._leave(before)
 
     def _while(self, test: ast.expr, body: list[ast.stmt]) -> None:
         self._prepare(body)
@@ -402,14 +407,24 @@ class Statements:
             condition = self._condition(test)
         if needed:
             raise NotLifted("a loop condition that needs statements of its own")
-        self._builder.emit(While(condition, self._inside(dict(self._environment), body)))
+        before = dict(self._environment)
+        self._builder.emit(While(condition, self._inside(before, body)))
+        self._leave(before)
 
     def _if(self, test: ast.expr, body: list[ast.stmt], orelse: list[ast.stmt]) -> None:
         condition = self._condition(test)
         self._prepare([*body, *orelse])
         before = dict(self._environment)
         chosen = self._inside(before, body)
+        first = self._environment
+        self._expressions.environment = dict(before)
         other = self._inside(before, orelse)
+        second = self._environment
+        self._expressions.environment = {
+            name: value
+            for name, value in first.items()
+            if name in second and _same(value, second[name])
+        }
         self._builder.emit(If(condition, chosen, other))
 
     def _condition(self, test: ast.expr) -> Expression:
@@ -426,6 +441,14 @@ class Statements:
             return self._block(body)
         finally:
             self._frame.carried = carried
+
+    def _leave(self, before: Mapping[str, Lifted]) -> None:
+        """Forget what was bound in a loop and would depend on its last iteration."""
+        self._expressions.environment = {
+            name: value
+            for name, value in self._environment.items()
+            if name in before or self._is_private(name) or _is_variable(value)
+        }
 
     def _prepare(self, body: list[ast.stmt]) -> None:
         """Make variables that a block assigns ready to be assigned any number of times."""
@@ -490,6 +513,17 @@ def _joined(a: tuple[str, bool], b: tuple[str, bool], name: str) -> tuple[str, b
     if dtypes <= {"int64", "float64"}:
         return ("float64", weak)
     raise NotLifted(f"{name} is {a[0]} at one place and {b[0]} at another")
+
+
+def _is_variable(value: Lifted) -> bool:
+    return isinstance(value, Value) and not value.is_array and isinstance(value.scalar, Variable)
+
+
+def _same(a: Lifted, b: Lifted) -> bool:
+    """Whether a name means the same after both branches."""
+    if not isinstance(a, Value) or not isinstance(b, Value) or a.is_array or b.is_array:
+        return a is b
+    return (a.scalar, a.weak) == (b.scalar, b.weak)
 
 
 def _storage(value: Lifted) -> str:

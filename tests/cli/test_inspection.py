@@ -205,6 +205,15 @@ def test_draft_prints_sources_and_notes(outpace, outpace_json, reference):
     assert answer["notes"] == ["line 7: `sort` is not lifted"]
 
 
+def test_draft_shows_loop_nests(outpace, outpace_json, reference):
+    done = outpace("draft", reference, "--show", "nests")
+    assert done.exit_code == 0
+    assert "u[" in done.stdout
+    code, answer = outpace_json("draft", reference, "--show", "nests")
+    assert (code, answer["nests"]) == (0, done.stdout)
+    assert "leave it out" in outpace("draft", reference, "--show", "nests", "--out", "x").stderr
+
+
 @pytest.mark.usefixtures("fake_drafter")
 def test_draft_writes_files_that_judge_reads(outpace_json, reference):
     code, answer = outpace_json("draft", reference, "--out", "drafts")

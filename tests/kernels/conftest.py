@@ -32,13 +32,6 @@ class PlainPython:
         return namespace["kernel"]
 
 
-@pytest.fixture
-def plain_language(monkeypatch):
-    language = PlainPython()
-    monkeypatch.setattr(serve, "language_named", lambda _: language)
-    return language
-
-
 @pytest.fixture(autouse=True)
 def _own_folders(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg-data"))
@@ -80,6 +73,8 @@ import outpace
 class Maker:
     """Makes promotions of a decorated function."""
 
+    language: PlainPython
+
     def make(self, fn, source, *, workloads=None, median=8.1, **changes) -> Promotion:
         reference = fn.reference
         contract = reference.contract
@@ -103,5 +98,8 @@ class Maker:
 
 
 @pytest.fixture
-def promote():
-    return Maker()
+def promote(monkeypatch):
+    """Makes promotions, and has kernels loaded by the stand-in."""
+    language = PlainPython()
+    monkeypatch.setattr(serve, "language_named", lambda _: language)
+    return Maker(language)

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from outpace import environment, model
+from outpace import codec, environment
 from outpace.errors import CodecError, StorageError
 from outpace.kernels import promotions
 from outpace.kernels.promotions import PromotionWarning
@@ -180,7 +180,7 @@ def test_a_language_that_is_not_known_here_is_ignored(scale, promote):
     path = promote.write(scale, KERNEL)
     promotion = promotions.read(path).promotion
     other = msgspec.structs.replace(promotion, variant=Variant(Draft("fortran", KERNEL)))
-    (path / "promotion.json").write_bytes(model.pretty(model.encode(other)))
+    (path / "promotion.json").write_bytes(codec.pretty(codec.encode(other)))
     with pytest.warns(PromotionWarning, match="fortran"):
         assert promotions.find(scale.reference) == []
 

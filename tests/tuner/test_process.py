@@ -17,7 +17,7 @@ from outpace.tuner.process import Call, Failure, Worker, bytes_of
 SIZES = {"n": 1000, "k": 3}
 
 
-def scaled(u: Float64[np.ndarray, "n"], k: int) -> Float64[np.ndarray, "n"]:
+def scaled(u: Float64[np.ndarray, n], k: int) -> Float64[np.ndarray, n]:
     """A reference."""
     return u * k
 
@@ -45,7 +45,7 @@ def run(worker, limit=10.0):
 
 
 def failure_of(start, source, limit=10.0):
-    with pytest.raises(Failure) as caught, start(source) as worker:  # noqa: PT012
+    with pytest.raises(Failure) as caught, start(source) as worker:
         run(worker, limit)
     return caught.value
 

@@ -73,7 +73,7 @@ def respond(
     with _stdout_reserved() if as_json else contextlib.nullcontext(), _plain_warnings():
         outcome = _attempt(work_and_show, interrupted)
     if isinstance(outcome, _Failure):
-        _print_error(outcome.message)
+        _print_failure(outcome)
     if as_json:
         _print_json(outcome.payload)
     raise typer.Exit(outcome.exit_code)
@@ -140,10 +140,13 @@ def _one_line(text: str) -> str:
     return " ".join(part.strip() for part in text.splitlines() if part.strip())
 
 
-def _print_error(message: str) -> None:
+def _print_failure(failure: _Failure) -> None:
     from rich.text import Text  # noqa: PLC0415
 
-    stderr_console().print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    interrupted = failure.exit_code == ExitCode.INTERRUPTED
+    prefix = "" if interrupted else "error: "
+    line = Text.assemble((prefix, "bold red"), failure.message)
+    stderr_console().print(line, soft_wrap=True)
 
 
 def _print_json(payload: Mapping[str, Any]) -> None:

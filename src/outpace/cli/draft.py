@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ from outpace.cli.options import (
     split_list,
 )
 from outpace.cli.settings import read_settings
-from outpace.errors import StorageError
+from outpace.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,10 +28,20 @@ if TYPE_CHECKING:
     from outpace.model import Draft
 
 
+class Show(StrEnum):
+    """What `--show` prints."""
+
+    NUMBA = "numba"
+    NESTS = "nests"
+
+
 def draft(
     reference: ReferenceArgument,
     drafter: DrafterOption = None,
     language: LanguagesOption = None,
+    show: Annotated[
+        Show, typer.Option(help="The drafts, or the loop nests that they are made from.")
+    ] = Show.NUMBA,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the drafts here as files.")
     ] = None,
@@ -38,7 +49,19 @@ def draft(
 ) -> None:
     """Show or write the drafts that a drafter proposes, and what it could not express."""
 
-    def work() -> Answer:
+    def nests() -> Answer:
+        from outpace.codegen.nests.lift import lift  # noqa: PLC0415
+        from outpace.codegen.nests.printer import program_text  # noqa: PLC0415
+        from outpace.codegen.reference import load_reference  # noqa: PLC0415
+
+        if out is not None:
+            raise UsageError("--out writes drafts; leave it out with --show nests")
+        loaded = load_reference(reference)
+        text = program_text(lift(loaded))
+        payload = {"schema": "outpace.draft/1", "reference": loaded.name, "nests": text}
+        return Answer(payload, lambda console: _print_nests(console, text))
+
+    def drafts() -> Answer:
         from outpace.codegen.drafters import drafter_named  # noqa: PLC0415
         from outpace.codegen.drafters.base import DraftingTask  # noqa: PLC0415
         from outpace.codegen.reference import load_reference  # noqa: PLC0415
@@ -59,7 +82,7 @@ def draft(
         }
         return Answer(payload, lambda console: _show(console, proposal, written))
 
-    respond(work, as_json=as_json)
+    respond(nests if show is Show.NESTS else drafts, as_json=as_json)
 
 
 def _entry(proposed: Draft) -> dict[str, Any]:
@@ -98,6 +121,12 @@ def _write(drafts: Sequence[Draft], folder: Path) -> list[Path]:
     except OSError as error:
         raise StorageError(f"the drafts cannot be written to {folder}: {error}") from error
     return written
+
+
+def _print_nests(console: Console, text: str) -> None:
+    from rich.text import Text  # noqa: PLC0415
+
+    console.print(Text(text.rstrip("\n")), soft_wrap=True)
 
 
 def _show(console: Console, proposal: Proposal, written: Sequence[Path]) -> None:

@@ -143,15 +143,20 @@ def _clock() -> Finding:
 
 
 def _isolation() -> list[Finding]:
-    """The layers around a draft's process, each tried."""
-    try:
-        from outpace.tuner.sandbox import probe  # noqa: PLC0415
-    except ImportError:
-        return []
-    return [
-        Finding(f"isolation: {layer}", ok=active, value="active" if active else "off", hint=hint)
-        for layer, active, hint in probe()
+    """The layers around a draft's process, each attacked, and the grade they add up to."""
+    from outpace.tuner.probe import probe  # noqa: PLC0415  (spawns a process)
+
+    found = probe()
+    layers = [
+        Finding(
+            f"isolation: {layer.name}",
+            ok=layer.active,
+            value="active" if layer.active else "off",
+            hint="" if layer.active else layer.hint,
+        )
+        for layer in found.layers
     ]
+    return [*layers, Finding("isolation grade", ok=found.grade in "AB", value=found.grade.value)]
 
 
 def _gpu() -> Finding:

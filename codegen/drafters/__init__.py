@@ -1,0 +1,25 @@
+"""Drafters by name."""
+
+from __future__ import annotations
+
+from outpace.codegen.drafters.base import Drafter, DraftingTask, Proposal
+from outpace.errors import UsageError
+
+KNOWN = ("builtin",)
+"""Names that `drafter_named` takes."""
+
+
+def drafter_named(name: str) -> Drafter:
+    """The drafter of that name.
+
+    Raises:
+        UsageError: There is none; the message lists the known ones.
+    """
+    if name == "builtin":
+        from outpace.codegen.drafters.builtin import BuiltinDrafter  # noqa: PLC0415  (on demand)
+
+        return BuiltinDrafter()
+    raise UsageError(f"there is no drafter {name!r}; known are: {', '.join(KNOWN)}")
+
+
+__all__ = ["KNOWN", "Drafter", "DraftingTask", "Proposal", "drafter_named"]

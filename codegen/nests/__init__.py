@@ -1,0 +1,1 @@
+"""Loop nests: lift array code to an intermediate representation, transform it, emit source."""
