@@ -131,7 +131,7 @@ def rates(ratios: list[float]) -> dict[str, Any]:
         "win_rate_95_percent_interval": [low, high],
         "promotion_rate": {
             name: {
-                "rule": f"{rule.unanimous} of {rule.unanimous}, else {rule.total - 1} of {rule.total}",
+                "rule": [rule.unanimous, rule.total],
                 "proved_bound_on_false_promotions": rule.alpha,
                 "resampled": resampled(wins, rule),
                 "at_the_interval": [promotion_probability(rule, p) for p in (low, high)],
@@ -190,8 +190,7 @@ def write_readme() -> None:
     forced = data["forced_confirmations_of_a_copy"]
     powered = data["forced_confirmations_of_ten_percent"]
     rows = [
-        "| draft | true speedup | process pairs won (95% interval) | promoted, resampled "
-        "| promoted, end to end |",
+        "| draft | true speedup | process pairs won [95%] | promoted, resampled | end to end |",
         "|---|---|---|---|---|",
     ]
     for label, true, rate, runs in (

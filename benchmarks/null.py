@@ -18,7 +18,7 @@ SWEEPS = 22
     workloads={"only": {"n": 30_000}},
     inputs={"u": outpace.Uniform(-1, 1)},
 )
-def smooth(u: Float64[np.ndarray, n]) -> Float64[np.ndarray, n]:
+def smooth(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
     """One damped sweep, computed `SWEEPS` times over."""
     out = np.empty_like(u)
     for _ in range(SWEEPS):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from jaxtyping import Float64
-from outpace.codegen.drafters.builtin import PLAIN_IDEA
 
 import outpace
+from outpace.codegen.drafters.builtin import PLAIN_IDEA
 from outpace.kernels import promotions
 from outpace.kernels.target import current_target
 from outpace.model import Evidence, Grade, Promotion, Provenance, Speedup, Variant
@@ -27,7 +27,7 @@ def kernel(u, v, out):
 
 
 @outpace.optimize(workloads={"only": {"n": 16}})
-def add(u: Float64[np.ndarray, n], v: Float64[np.ndarray, n]) -> Float64[np.ndarray, n]:
+def add(u: Float64[np.ndarray, "n"], v: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
     """Sixteen additions, so that nothing but the call is measured."""
     return u + v
 

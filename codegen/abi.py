@@ -8,7 +8,7 @@ array of shape (1,).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from outpace.errors import ContractError
 from outpace.model import Argument, Contract
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """What a kernel does with a parameter."""
 
     SCALAR = "scalar"

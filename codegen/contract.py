@@ -169,7 +169,8 @@ def _free_dims(arguments: Sequence[Argument], outputs: Sequence[Output]) -> tupl
     """Dim names in order of first appearance, without int arguments."""
     scalars = {a.name for a in arguments if not a.is_array}
     names: dict[str, None] = {}
-    for part in (*arguments, *outputs):
+    parts: tuple[Argument | Output, ...] = (*arguments, *outputs)
+    for part in parts:
         for dim in part.dims or ():
             names.update(dict.fromkeys(parse_dim(dim).names))
     return tuple(name for name in names if name not in scalars)

@@ -58,26 +58,37 @@ def _is_product(text: str) -> bool:
 
 
 def _affine(node: ast.expr, text: str) -> Affine:
+    found = _affine_or_none(node, text)
+    if found is None:
+        raise ContractError(
+            f"dim {text!r} is not affine; write a name, an integer, or sums and integer multiples"
+        )
+    return found
+
+
+def _affine_or_none(node: ast.expr, text: str) -> Affine | None:
+    found: Affine | None = None
     match node:
         case ast.Constant(value=int(value)) if not isinstance(value, bool):
-            return Affine(value, ())
+            found = Affine(value, ())
         case ast.Name(id=name):
-            return Affine(0, ((name, 1),))
+            found = Affine(0, ((name, 1),))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return _scaled(_affine(operand, text), -1)
+            found = _scaled(_affine(operand, text), -1)
         case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _sum(_affine(left, text), _affine(right, text))
+            found = _sum(_affine(left, text), _affine(right, text))
         case ast.BinOp(left=left, op=ast.Sub(), right=right):
-            return _sum(_affine(left, text), _scaled(_affine(right, text), -1))
+            found = _sum(_affine(left, text), _scaled(_affine(right, text), -1))
         case ast.BinOp(left=left, op=ast.Mult(), right=right):
-            a, b = _affine(left, text), _affine(right, text)
-            if not a.terms:
-                return _scaled(b, a.constant)
-            if not b.terms:
-                return _scaled(a, b.constant)
-    raise ContractError(
-        f"dim {text!r} is not affine; write a name, an integer, or sums and integer multiples"
-    )
+            found = _product(_affine(left, text), _affine(right, text))
+    return found
+
+
+def _product(a: Affine, b: Affine) -> Affine | None:
+    """None when neither factor is a constant."""
+    if not a.terms:
+        return _scaled(b, a.constant)
+    return None if b.terms else _scaled(a, b.constant)
 
 
 def _scaled(a: Affine, factor: int) -> Affine:

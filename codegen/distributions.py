@@ -147,7 +147,7 @@ def _uniform(
     kind = np.dtype(dtype)
     if kind.itemsize < 4:  # the generator draws float32 and float64 only
         return rng.uniform(low, high, size=shape).astype(dtype)
-    values: Array = rng.random(size=shape, dtype=kind.type)  # type: ignore[arg-type]
+    values: Array = rng.random(size=shape, dtype=kind.type)
     values *= kind.type(high - low)
     values += kind.type(low)
     return values
@@ -159,7 +159,7 @@ def _normal(
     kind = np.dtype(dtype)
     if kind.itemsize < 4:
         return rng.normal(mean, std, size=shape).astype(dtype)
-    values: Array = rng.standard_normal(size=shape, dtype=kind.type)  # type: ignore[arg-type]
+    values: Array = rng.standard_normal(size=shape, dtype=kind.type)
     values *= kind.type(std)
     values += kind.type(mean)
     return values

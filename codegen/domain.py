@@ -60,7 +60,7 @@ def evaluate(text: str, names: Mapping[str, Any]) -> Any:
 def allows(contract: Contract, sizes: Mapping[str, int]) -> bool:
     """Whether these sizes are in the domain: `where` holds and no extent is negative."""
     try:
-        for part in (*contract.arguments, *contract.outputs):
+        for part in contract.parts:
             shape_of(part.dims or (), sizes)
     except ContractError:
         return False

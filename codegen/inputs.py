@@ -125,10 +125,7 @@ def draw_cases(reference: Reference, count: int, seed: int) -> list[Case]:
 def _draw_sizes(contract: Contract, rng: np.random.Generator) -> dict[str, int]:
     """Awkward extents for dims; small counts and the workloads' own values for other ints."""
     used_as_dim = {
-        n
-        for part in (*contract.arguments, *contract.outputs)
-        for dim in part.dims or ()
-        for n in parse_dim(dim).names
+        n for part in contract.parts for dim in part.dims or () for n in parse_dim(dim).names
     }
     sizes: dict[str, int] = {}
     for name in contract.workloads[0].sizes:
@@ -141,5 +138,5 @@ def _draw_sizes(contract: Contract, rng: np.random.Generator) -> dict[str, int]:
 
 
 def _is_small(contract: Contract, sizes: Mapping[str, int]) -> bool:
-    shapes = [shape_of(p.dims or (), sizes) for p in (*contract.arguments, *contract.outputs)]
+    shapes = [shape_of(p.dims or (), sizes) for p in contract.parts]
     return max((int(np.prod(s)) for s in shapes), default=0) <= MAX_ELEMENTS

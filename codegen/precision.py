@@ -228,7 +228,7 @@ class _Math:
          "log1p", "sqrt", "cbrt", "hypot", "fabs", "copysign", "fmod", "degrees", "radians",
          "isnan", "isinf", "isfinite")
     )  # fmt: skip
-    _RENAMED = {  # noqa: RUF012  (a constant table)
+    _RENAMED = {
         "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2",
         "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "pow": "power",
     }  # fmt: skip

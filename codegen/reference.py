@@ -149,7 +149,7 @@ def load_function(location: str, qualname: str) -> Callable[..., Any]:
     for part in qualname.split("."):
         found = getattr(found, part)
     reference = getattr(found, "reference", None)
-    return reference.fn if isinstance(reference, Reference) else found  # type: ignore[no-any-return]
+    return reference.fn if isinstance(reference, Reference) else found
 
 
 def load_module(location: str) -> ModuleType:

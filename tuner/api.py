@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from outpace.codegen.drafters.base import DraftingTask
-
 from outpace.codegen.drafters import drafter_named
+from outpace.codegen.drafters.base import DraftingTask
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, UsageError
 from outpace.kernels.languages import language_named
+from outpace.kernels.promotions import StoredPromotion
 from outpace.kernels.target import current_target
 from outpace.model import Draft, Promotion, Speedup, Status, Target, Trial, Workload
 from outpace.tuner.campaign import Budget, Campaign, variants_of
@@ -48,6 +48,8 @@ class Result:
     promotion: Promotion | None
     path: Path | None
     notes: tuple[str, ...] = ()
+    others: tuple[StoredPromotion, ...] = ()
+    """Promotions that were written for the other workloads, where another variant was best."""
 
     @property
     def speedup(self) -> Speedup | None:
@@ -165,7 +167,7 @@ def _result(
     campaign.journal.append(
         CampaignEnded(summary=f"{len(campaign.trials)} trials, {len(promotions)} promotions")
     )
-    others = [f"also promoted: {path}" for _, path in promotions[:-1] if path is not None]
+    others = [StoredPromotion(path, p) for p, path in promotions[:-1] if path is not None]
     return Result(
         campaign.reference.name,
         campaign.target,
@@ -173,7 +175,8 @@ def _result(
         verdict,
         best[0] if best and best[1] is not None else None,
         best[1] if best else None,
-        (*notes, *campaign.notes, *others),
+        (*notes, *campaign.notes),
+        tuple(others),
     )
 
 

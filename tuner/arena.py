@@ -66,7 +66,8 @@ class Mapping:
         assert self._address is not None
         if placed.offset < 0 or placed.offset + placed.nbytes > self.size:
             raise ValueError("an array outside its arena")
-        buffer = (ctypes.c_char * max(placed.nbytes, 1)).from_address(self._address + placed.offset)
+        address = self._address + placed.offset
+        buffer: Any = (ctypes.c_char * max(placed.nbytes, 1)).from_address(address)
         return np.ndarray(placed.shape, dtype=placed.dtype, buffer=buffer)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Building, checking and screening of variants: everything before the confirmation.
 
-Builds and checks run two or more at a time; screening is alone on the machine. What is measured here
-only chooses the finalists.
+Builds and checks run two or more at a time; screening is alone on the machine. What is measured
+here only chooses the finalists.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def _refuse_chaos(reference: Reference, workload: Workload, band: Expected) -> N
 
 
 def _reference_seconds(oracle: Oracle, call: Call) -> float:
-    times = []
+    times: list[float] = []
     while len(times) < 3 and sum(times) < 1.0:
         begin = time.perf_counter()
         oracle.native(dict(call.values), dict(call.sizes))

@@ -20,7 +20,7 @@ from pathlib import Path
 from outpace.model import Grade
 from outpace.tuner.sandbox import Limits, confine
 
-_SPAWN = "import sys; sys.path[:] = {path!r}; from outpace.tuner.probe import attack; attack({args})"
+_SPAWN = "import sys; sys.path[:] = {path!r}; from outpace.tuner import probe; probe.attack({args})"
 _SECCOMP = "Linux with seccomp filters (CONFIG_SECCOMP_FILTER) on x86_64 or aarch64"
 _LANDLOCK = "Linux 5.13 or newer with Landlock enabled (lsm=landlock,... at boot)"
 
@@ -72,13 +72,13 @@ def probe() -> Probing:
 def attack(folder: str, judge: int, outside: str) -> None:
     """In the child: confine, try everything, report what held on stdout."""
     grade = confine(Limits(memory=1 << 30), Path(folder))
-    held = {name: _fails(lambda t=attempt: t(judge, outside)) for name, _, attempt in _attempts()}
+    held = {name: _fails(attempt, judge, outside) for name, _, attempt in _attempts()}
     sys.stdout.write(json.dumps({"grade": grade.value, "held": held}))
 
 
-def _fails(attempt: Callable[[], object]) -> bool:
+def _fails(attempt: Callable[[int, str], object], judge: int, outside: str) -> bool:
     try:
-        attempt()
+        attempt(judge, outside)
     except (OSError, MemoryError):
         return True
     return False
@@ -89,7 +89,7 @@ def _attempts() -> tuple[tuple[str, str, Callable[[int, str], object]], ...]:
     return (
         ("memory limit", "RLIMIT_DATA, on every Linux", lambda *_: bytearray(4 << 30)),
         ("no new processes", _SECCOMP, lambda *_: _fork()),
-        ("no programs", _SECCOMP, lambda *_: os.execv("/bin/true", ["true"])),
+        ("no programs", _SECCOMP, lambda *_: _run_program()),
         ("no network", _SECCOMP, lambda *_: socket.socket()),
         ("no signals to the judge", _SECCOMP, lambda judge, _: os.kill(judge, signal.SIGCONT)),
         ("no reading of the judge's memory", _LANDLOCK, lambda judge, _: _read_memory(judge)),
@@ -100,6 +100,10 @@ def _attempts() -> tuple[tuple[str, str, Callable[[int, str], object]], ...]:
 def _fork() -> None:
     if os.fork() == 0:
         os._exit(0)
+
+
+def _run_program() -> None:
+    os.execv("/bin/true", ["true"])  # noqa: S606  (must not be reached)
 
 
 def _read_memory(judge: int) -> bytes:

@@ -1,9 +1,9 @@
 """The rule by which timings promote, and its error rate.
 
-A *win* is a fresh process pair whose median ratio t_baseline / t_variant exceeds `THRESHOLD`. If the
-true median ratio is at most the threshold, a win has probability at most 1/2 whatever the noise is,
-and process pairs are independent; so the chance of a false promotion is a binomial tail that does
-not depend on the number of timed pairs in a process, nor on their distribution.
+A *win* is a fresh process pair whose median ratio t_baseline / t_variant exceeds `THRESHOLD`. If
+the true median ratio is at most the threshold, a win has probability at most 1/2 whatever the noise
+is, and process pairs are independent; so the chance of a false promotion is a binomial tail that
+does not depend on the number of timed pairs in a process, nor on their distribution.
 
 The sequential form promotes on `unanimous` wins in a row, or on at most one loss in `total`, and
 ends at the second loss. Its false-promotion probability is at most

@@ -26,8 +26,7 @@ _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _EPERM, _ENOSYS = 1, 38
 _CLONE_THREAD = 0x00010000
 
-# name: (x86_64, generic)
-_SYSCALLS: dict[str, tuple[int | None, int | None]] = {
+_SYSCALLS: dict[str, tuple[int | None, int | None]] = {  # x86_64, then the generic table
     "fork": (57, None),
     "vfork": (58, None),
     "execve": (59, 221),

@@ -1,8 +1,9 @@
 """The process in which a draft runs: it obeys the judge and knows nothing.
 
 Started by `outpace.tuner.process.Worker` as `main(<JSON>)` with four inherited descriptors. It
-confines itself before it loads the draft; the reference is trusted and runs unconfined. It holds no clock, no seed and no expected value; all that
-it reports besides the contents of its output arena is for messages to people.
+confines itself before it loads the draft; the reference is trusted and runs unconfined. It holds no
+clock, no seed and no expected value; all that it reports besides the contents of its output arena
+is for messages to people.
 
 Protocol, one byte each way on the hot path:
     judge: `m` + length + JSON message, or `g` to run the prepared batch

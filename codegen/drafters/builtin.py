@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from outpace.codegen.drafters.base import DraftingTask, Proposal
 from outpace.codegen.drafters.plain import plain_source
@@ -35,7 +36,7 @@ class BuiltinDrafter:
         sources: dict[str, str] = {}
         try:
             for idea, source in self._lifted(task):
-                sources.setdefault(source, idea)
+                sources[source] = idea
         except NotLifted as error:
             notes.append(f"{task.reference.name}: not lifted to loops: {error}")
         drafts = [self._draft(source, idea) for source, idea in sources.items()]
@@ -46,11 +47,12 @@ class BuiltinDrafter:
         program = ping_ponged(lift(task.reference))
         for idea, form in (("recomputed", inlined(program)), ("fused", program)):
             final = fused(form)
-            for options in _options(task):
+            for options in _with_vector_math(_options(task)):
                 source = numba_source(final, options)
                 if options.parallel and "numba.prange" not in source:
                     continue
-                yield f"nests, {idea}{_suffix(options)}", source
+                vector = ", vector math" if options.vector_math else ""
+                yield f"nests, {idea}{_suffix(options)}{vector}", source
 
     def _plain(self, task: DraftingTask) -> Iterator[tuple[str, str]]:
         for options in reversed(_options(task)):
@@ -66,6 +68,13 @@ def _options(task: DraftingTask) -> list[NumbaOptions]:
     fastmath = (False,) if task.reference.contract.reproducible else (True, False)
     parallel = (True, False) if task.target.cores > 1 else (False,)
     return [NumbaOptions(parallel=p, fastmath=f) for p in parallel for f in fastmath]
+
+
+def _with_vector_math(options: list[NumbaOptions]) -> list[NumbaOptions]:
+    """Fast-math forms with vector functions too; they make no difference where none is used."""
+    return [
+        replace(o, vector_math=v) for o in options for v in ((True, False) if o.fastmath else (False,))
+    ]
 
 
 def _flags(options: NumbaOptions) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from outpace.codegen.nests import affine, walk
+from outpace.codegen.nests import affine, vector_math, walk
 from outpace.codegen.nests.ir import (
     Allocate,
     Apply,
@@ -41,6 +41,7 @@ from outpace.codegen.nests.ir import (
     While,
 )
 from outpace.codegen.nests.printer import SYMBOLS
+from outpace.codegen.nests.vector_math import vectorisable
 
 EXACT_FASTMATH = ("reassoc", "contract", "arcp", "nsz")
 """Fast-math flags that keep NaN and Inf meaningful."""
@@ -61,14 +62,19 @@ class NumbaOptions:
     Attributes:
         parallel: Run the outermost index of large nests on all threads.
         fastmath: Allow sums to be reordered and multiplications to be contracted.
+        vector_math: Use `exp`, maxima and minima that compilers can vectorise.
     """
 
     parallel: bool = False
     fastmath: bool = False
+    vector_math: bool = False
 
 
 def numba_source(program: Program, options: NumbaOptions) -> str:
     """A module that defines `kernel`."""
+    helpers: list[str] = []
+    if options.vector_math:
+        program, helpers = vectorisable(program)
     flags = ['error_model="numpy"']
     if options.parallel:
         flags.append("parallel=True")
@@ -81,8 +87,8 @@ def numba_source(program: Program, options: NumbaOptions) -> str:
     lines += writer.block(program.body, parallel=options.parallel)
     if len(lines) == 2:
         lines.append("    pass")
-    header = ["import numba", "import numpy as np", "", ""]
-    return "\n".join([*header, *lines]) + "\n"
+    parts = ["import numba\nimport numpy as np", *helpers, "\n".join(lines)]
+    return "\n\n\n".join(parts) + "\n"
 
 
 def _size(s: Size) -> str:
@@ -179,7 +185,7 @@ class _Writer:
                 return part
             name = f"acc{self._accumulators}"
             self._accumulators += 1
-            lines.extend(_accumulate(name, part))
+            lines.extend(_accumulate(name, part, vector=self._options.vector_math))
             wide = _accumulator_dtype(part)
             variable: Expression = Variable(name, wide)
             return variable if wide == part.dtype else Cast(variable, part.dtype)
@@ -195,30 +201,44 @@ def _accumulator_dtype(r: Reduce) -> str:
     return {"float32": "float64", "complex64": "complex128"}.get(r.dtype, r.dtype)
 
 
-def _accumulate(name: str, r: Reduce) -> list[str]:
+def _accumulate(name: str, r: Reduce, *, vector: bool) -> list[str]:
+    """The loops of a reduction."""
     dtype = _accumulator_dtype(r)
     lines = [f"{name} = {text(_start(r.kind, dtype))}"]
+    after: list[str] = []
+    body = Cast(r.body, dtype) if r.body.dtype != dtype else r.body
+    if r.kind in (Reduction.MAX, Reduction.MIN):
+        if vector and dtype in vector_math.DTYPES:
+            lines.append(f"{name}_nan = False")
+            after = [f"if {name}_nan:", f"    {name} = {text(Constant(math.nan, dtype))}"]
+        step = _extreme_step(name, r.kind, text(body), dtype, vector=bool(after))
+    else:
+        op = _COMBINE[r.kind]
+        step = [f"{name} = {text(Apply(op, (Variable(name, dtype), body), dtype))}"]
     for depth, inner in enumerate(r.ranges):
         lines.append(f"{'    ' * depth}for {inner.name} in range({affine.text(inner.extent)}):")
     pad = "    " * len(r.ranges)
-    body = Cast(r.body, dtype) if r.body.dtype != dtype else r.body
-    value, old = text(body), Variable(name, dtype)
-    match r.kind:
-        case Reduction.SUM | Reduction.PROD:
-            op = Op.ADD if r.kind is Reduction.SUM else Op.MULTIPLY
-            step = [f"{name} = {text(Apply(op, (old, body), dtype))}"]
-        case Reduction.MAX | Reduction.MIN:
-            sign = ">" if r.kind is Reduction.MAX else "<"
-            nan = f" or {name}_next != {name}_next" if dtype[0] == "f" else ""
-            step = [
-                f"{name}_next = {value}",
-                f"if {name}_next {sign} {name}{nan}:",
-                f"    {name} = {name}_next",
-            ]
-        case Reduction.ANY | Reduction.ALL:
-            op = Op.LOGICAL_OR if r.kind is Reduction.ANY else Op.LOGICAL_AND
-            step = [f"{name} = {text(Apply(op, (old, body), dtype))}"]
-    return [*lines, *(pad + line for line in step)]
+    return [*lines, *(pad + line for line in step), *after]
+
+
+_COMBINE = {
+    Reduction.SUM: Op.ADD,
+    Reduction.PROD: Op.MULTIPLY,
+    Reduction.ANY: Op.LOGICAL_OR,
+    Reduction.ALL: Op.LOGICAL_AND,
+}
+
+
+def _extreme_step(name: str, kind: Reduction, value: str, dtype: str, *, vector: bool) -> list[str]:
+    """One step of a maximum or minimum; NaN stays once it is met."""
+    following = [f"{name}_next = {value}"]
+    if vector:
+        function = vector_math.EXTREMES[kind]
+        following.append(f"{name} = {function}({name}, {name}_next)")
+        return [*following, f"{name}_nan = {name}_nan | ({name}_next != {name}_next)"]
+    sign = ">" if kind is Reduction.MAX else "<"
+    nan = f" or {name}_next != {name}_next" if dtype[0] == "f" else ""
+    return [*following, f"if {name}_next {sign} {name}{nan}:", f"    {name} = {name}_next"]
 
 
 def _start(kind: Reduction, dtype: str) -> Constant:
@@ -295,6 +315,8 @@ def _operation(e: Apply) -> tuple[str, int]:
         case Op.SMALLER | Op.LARGER:
             name = "min" if op is Op.SMALLER else "max"
             return f"{name}({', '.join(text(o) for o in operands)})", _ATOM
+        case Op.FAST_EXP:
+            return f"exp_{e.dtype}({text(operands[0])})", _ATOM
         case Op.ABSOLUTE:
             return f"abs({text(operands[0])})", _ATOM
         case _:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import reduce
 from operator import mul
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ Arguments = list[Lifted]
 Keywords = Mapping[str, Lifted]
 Handler = Callable[[Builder, Arguments, Keywords], Lifted]
 
-_NOT_UFUNCS = (Op.WHERE, Op.SMALLER, Op.LARGER, Op.WRAP)
+_NOT_UFUNCS = (Op.WHERE, Op.SMALLER, Op.LARGER, Op.FAST_EXP, Op.WRAP)
 _ALIASES = {
     "abs": "absolute",
     "fabs": "absolute",

@@ -79,6 +79,8 @@ class Op(str, Enum):
     """Python's two-argument `min`: the first unless the second is less."""
     LARGER = "larger"
     """Python's two-argument `max`: the first unless the second is greater."""
+    FAST_EXP = "fast_exp"
+    """`exp` as straight-line code; within 2 units in the last place."""
     WRAP = "wrap"
     """`(index, extent)`: the index, counted from the end when it is negative."""
 

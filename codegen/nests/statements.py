@@ -29,7 +29,6 @@ from outpace.codegen.nests.ir import (
     Loop,
     Position,
     Rebind,
-    Store,
     Variable,
     While,
 )

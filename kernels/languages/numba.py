@@ -1,8 +1,8 @@
 """Drafts in Python for Numba.
 
-A draft is a module that defines `kernel(<inputs in contract order>, <outputs>)`: an njit dispatcher,
-or a plain function over NumPy and njit functions. It returns nothing. Parameters are module
-constants that the tuner sets.
+A draft is a module that defines `kernel(<inputs in contract order>, <outputs>)`: an njit
+dispatcher, or a plain function over NumPy and njit functions. It returns nothing. Parameters are
+module constants that the tuner sets.
 """
 
 from __future__ import annotations

@@ -135,6 +135,11 @@ class Contract(Value, frozen=True):
         return tuple(a for a in self.arguments if a.mutated)
 
     @property
+    def parts(self) -> tuple[Argument | Output, ...]:
+        """Every argument, then every output."""
+        return (*self.arguments, *self.outputs)
+
+    @property
     def results(self) -> tuple[Argument | Output, ...]:
         """Everything a caller can see afterwards: mutated arguments, then returned outputs."""
         return (*self.mutated, *self.outputs)

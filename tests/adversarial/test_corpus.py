@@ -1,4 +1,4 @@
-"""Every hostile draft goes through the real judge and gets the verdict that its first line states."""
+"""Every hostile draft goes through the real judge and gets the verdict its first line states."""
 
 from __future__ import annotations
 

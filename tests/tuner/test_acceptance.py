@@ -1,7 +1,5 @@
 """The acceptance rule: wrong variants are killed, other orders of summation are not."""
 
-# ruff: noqa: F722, F821  (dims of jaxtyping annotations are no expressions of Python)
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """The oracle: running a reference as it is and in higher precision."""
 
-# ruff: noqa: F722, F821  (dims of jaxtyping annotations are no expressions of Python)
-
 import functools
 import math
 

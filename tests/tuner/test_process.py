@@ -17,7 +17,7 @@ from outpace.tuner.process import Call, Failure, Worker, bytes_of
 SIZES = {"n": 1000, "k": 3}
 
 
-def scaled(u: Float64[np.ndarray, n], k: int) -> Float64[np.ndarray, n]:
+def scaled(u: Float64[np.ndarray, "n"], k: int) -> Float64[np.ndarray, "n"]:
     """A reference."""
     return u * k
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from outpace.tuner.rule import SequentialRule, speedup_of
 
 
-@pytest.mark.parametrize("rule", [SequentialRule(3, 5), SequentialRule(4, 7), SequentialRule(8, 11)])
+@pytest.mark.parametrize("rule", [SequentialRule(*pair) for pair in ((3, 5), (4, 7), (8, 11))])
 def test_alpha_is_the_probability_of_promotion_under_the_null(rule):
     promoted = sum(_promotes(rule, wins) for wins in product([True, False], repeat=rule.total))
     assert rule.alpha == pytest.approx(promoted / 2**rule.total)

@@ -1,7 +1,5 @@
 """A reference and its contract are checked before any draft is judged by them."""
 
-# ruff: noqa: F722, F821  (dims of jaxtyping annotations are no expressions of Python)
-
 import random
 
 import numpy as np
@@ -131,7 +129,7 @@ def test_results_and_dims_must_be_as_annotated(fn, sizes, message):
 
 
 def rolls_dice(x: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
-    return x + np.random.rand(len(x))  # noqa: NPY002
+    return x + np.random.rand(len(x))
 
 
 def rolls_python_dice(x: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
@@ -155,13 +153,13 @@ def test_chance_is_refused(fn):
 
 
 def test_the_global_random_states_are_left_alone():
-    np.random.seed(1)  # noqa: NPY002
+    np.random.seed(1)
     random.seed(1)
-    expected = np.random.rand(), random.random()  # noqa: NPY002
-    np.random.seed(1)  # noqa: NPY002
+    expected = np.random.rand(), random.random()
+    np.random.seed(1)
     random.seed(1)
     check(third)
-    assert (np.random.rand(), random.random()) == expected  # noqa: NPY002
+    assert (np.random.rand(), random.random()) == expected
 
 
 # --- Domain ---------------------------------------------------------------------------------------

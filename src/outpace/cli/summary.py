@@ -39,7 +39,7 @@ def show_campaign(
         console.print(Text(why_nothing(result)), soft_wrap=True)
         _print_losers(console, result.trials)
     else:
-        console.print(promotion_panel(result.reference, result.promotion, result.path, override))
+        _print_promotions(console, result, override)
     _print_notes(console, [note for note in result.notes if note not in told])
 
 
@@ -51,8 +51,7 @@ def show_verdict(
     console.print(Text.assemble(f"{result.reference}: ", verdict), soft_wrap=True)
     for trial in result.trials:
         console.print(_trial_line(trial), soft_wrap=True)
-    if result.promotion is not None and result.path is not None:  # a dry run writes nothing
-        console.print(promotion_panel(result.reference, result.promotion, result.path, override))
+    _print_promotions(console, result, override)
     _print_notes(console, [note for note in result.notes if note not in told])
 
 
@@ -71,6 +70,14 @@ def show_checks(console: Console, results: Sequence[CheckResult]) -> None:
             Text(style.path(r.path)),
         )
     console.print(table)
+
+
+def _print_promotions(console: Console, result: Result, override: Path | None) -> None:
+    """A panel for each, the one for the last workload at the end; none after a dry run."""
+    for other in result.others:
+        console.print(promotion_panel(result.reference, other.promotion, other.path, override))
+    if result.promotion is not None and result.path is not None:
+        console.print(promotion_panel(result.reference, result.promotion, result.path, override))
 
 
 def promotion_panel(
