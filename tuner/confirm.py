@@ -30,7 +30,7 @@ from outpace.model import (
 from outpace.tuner.acceptance import compare, expect
 from outpace.tuner.events import Observer, Progress
 from outpace.tuner.oracle import Oracle
-from outpace.tuner.plan import Plan, allocation_seconds, draw_call
+from outpace.tuner.plan import Plan, draw_call, reference_worker
 from outpace.tuner.process import Call, Failure, Worker, bytes_of
 from outpace.tuner.rule import THRESHOLD, SequentialRule, speedup_of
 
@@ -205,11 +205,6 @@ def _process_pair(
         return workers[0].grade
 
 
-def reference_worker(reference: Reference, capacity: tuple[int, int]) -> Worker:
-    """A fresh process that runs the reference."""
-    return Worker(reference.contract, Path.cwd(), capacity, location=reference.importable())
-
-
 def _capacity(
     reference: Reference, running: Sequence[_Running], finalist: Contender
 ) -> tuple[int, int]:
@@ -236,7 +231,7 @@ def _measure(
     rng = np.random.default_rng()
     expected_seconds = finalist.seconds[plan.workload.name]
     batch = plan.batch(reference.contract, expected_seconds)
-    charge = allocation_seconds(reference.contract, plan.workload)
+    charge = baseline.allocation_seconds(plan.workload.sizes)
     rows: list[list[float]] = []
     orders = ""
     contenders = [baseline, *workers]

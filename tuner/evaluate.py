@@ -20,7 +20,7 @@ from outpace.kernels.languages import language_named
 from outpace.model import Counterexample, Grade, Mismatch, Speedup, Status, Trial, Variant
 from outpace.tuner.acceptance import compare
 from outpace.tuner.confirm import Contender, describe
-from outpace.tuner.plan import Plan, allocation_seconds
+from outpace.tuner.plan import Plan
 from outpace.tuner.process import Call, Failure, Worker, bytes_of
 from outpace.tuner.selfcheck import CheckedReference
 
@@ -197,6 +197,5 @@ def _screen_workload(
         if not first:
             times.append(seconds)
         first = False
-    charge = allocation_seconds(reference.contract, plan.workload)
-    evaluation.seconds[plan.workload.name] = median(times) + charge
+    evaluation.seconds[plan.workload.name] = median(times) + plan.allocation_seconds
     return None

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 
-from outpace.codegen.abi import output_shapes
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError
 from outpace.model import Contract, Workload
 from outpace.tuner.acceptance import Envelope, Expected, chaotic, expect
 from outpace.tuner.oracle import Oracle
-from outpace.tuner.process import Call, bytes_of
+from outpace.tuner.process import Call, Worker, bytes_of
 
 CALIBRATIONS = 3
 """Inputs on which the full rule calibrates the envelope, where the budget allows."""
@@ -29,6 +29,8 @@ BATCH_BYTES = 128 << 20
 BATCH_MOST = 256
 PROCESS_SECONDS = 0.7
 """Time to spend on timed pairs in one process pair at one workload."""
+REFERENCE_LIMIT = 600.0
+"""Seconds after which a single call of the reference is given up."""
 PAIRS_LEAST, PAIRS_CLEAR, PAIRS_MOST = 5, 7, 30
 CLEAR_WIN = 1.5
 """Above this screened speedup `PAIRS_CLEAR` pairs tell as much as `PAIRS_MOST`."""
@@ -48,6 +50,7 @@ class Plan:
         expected: Their full-rule expectations.
         envelope: Band for outputs that are compared with a trusted native run.
         reference_seconds: Rough time of one reference call.
+        allocation_seconds: Rough time of allocating its outputs, charged to variants.
         full_rule_seconds: Rough time of one application of the full rule.
     """
 
@@ -56,6 +59,7 @@ class Plan:
     expected: list[Expected]
     envelope: Envelope
     reference_seconds: float
+    allocation_seconds: float
     full_rule_seconds: float
 
     def audit_share(self, outputs: int) -> float:
@@ -98,14 +102,9 @@ def make_plan(
         _refuse_chaos(reference, workload, band)
         calls.append(call)
         expected.append(band)
-    return Plan(
-        workload,
-        calls,
-        expected,
-        Envelope.calibrate(expected),
-        _reference_seconds(oracle, calls[0]),
-        spent / len(calls),
-    )
+    envelope = Envelope.calibrate(expected)
+    seconds, allocation = _time_reference(reference, calls)
+    return Plan(workload, calls, expected, envelope, seconds, allocation, spent / len(calls))
 
 
 def draw_call(reference: Reference, workload: Workload, rng: np.random.Generator) -> Call:
@@ -136,31 +135,18 @@ def _refuse_chaos(reference: Reference, workload: Workload, band: Expected) -> N
         )
 
 
-def _reference_seconds(oracle: Oracle, call: Call) -> float:
+def _time_reference(reference: Reference, calls: Sequence[Call]) -> tuple[float, float]:
+    """Seconds of one call, and of allocating its outputs, in a process as it will be timed."""
+    sizes = calls[0].sizes
     times: list[float] = []
-    while len(times) < 3 and sum(times) < 1.0:
-        begin = time.perf_counter()
-        oracle.native(dict(call.values), dict(call.sizes))
-        times.append(time.perf_counter() - begin)
-    return median(times)
+    with reference_worker(reference, bytes_of(reference.contract, sizes)) as worker:
+        while len(times) < 4 and sum(times) < 1.0:
+            worker.prepare([calls[len(times) % len(calls)]])
+            times.append(worker.run(REFERENCE_LIMIT))
+        charge = worker.allocation_seconds(sizes)
+    return median(times[1:] or times), charge
 
 
-def allocation_seconds(contract: Contract, workload: Workload) -> float:
-    """What allocating the returned outputs costs a caller: mapping and first touch.
-
-    Measured as filling fresh arrays less filling the same arrays again, median of 5.
-    """
-    shapes = output_shapes(contract, workload.sizes)
-    kinds = [o.dtype for o in contract.outputs]
-    costs = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        arrays: list[Any] = [np.empty(s, k) for s, k in zip(shapes, kinds, strict=True)]
-        for array in arrays:
-            array.fill(0)
-        middle = time.perf_counter()
-        for array in arrays:
-            array.fill(0)
-        costs.append((middle - begin) - (time.perf_counter() - middle))
-        del arrays
-    return max(0.0, median(costs))
+def reference_worker(reference: Reference, capacity: tuple[int, int]) -> Worker:
+    """A fresh process that runs the reference."""
+    return Worker(reference.contract, Path.cwd(), capacity, location=reference.importable())

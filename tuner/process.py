@@ -25,7 +25,7 @@ import numpy as np
 
 from outpace import environment
 from outpace.codec import encode
-from outpace.codegen.abi import Role, slots
+from outpace.codegen.abi import Role, output_shapes, slots
 from outpace.codegen.dims import shape_of
 from outpace.model import Contract, Grade, Status, Variant
 from outpace.tuner.arena import Arena, Layout, Placed, poison
@@ -264,6 +264,16 @@ class Worker:
         ]
         self._ask({"do": "publish", "items": items}, limit)
 
+    def allocation_seconds(self, sizes: Mapping[str, int], limit: float = 60.0) -> float:
+        """What allocating the returned outputs costs a caller; asked of the reference only."""
+        assert self._is_reference
+        shapes = output_shapes(self.contract, sizes)
+        arrays = [
+            [list(shape), output.dtype]
+            for shape, output in zip(shapes, self.contract.outputs, strict=True)
+        ]
+        return float(self._ask({"do": "allocate", "arrays": arrays}, limit)["seconds"])
+
     # --- process control ----------------------------------------------------------------------
 
     def pause(self) -> None:
@@ -300,7 +310,7 @@ class Worker:
 
     # --- messages -----------------------------------------------------------------------------
 
-    def _ask(self, message: dict[str, Any], limit: float) -> None:
+    def _ask(self, message: dict[str, Any], limit: float) -> dict[str, Any]:
         """Send a message, untimed, and stop the process again."""
         self.resume()
         body = json.dumps(message).encode()
@@ -310,8 +320,9 @@ class Worker:
                 data = data[os.write(self._commands, data) :]
         except BrokenPipeError:
             raise self._failure(Status.CRASHED, "the process ended") from None
-        self._reply(limit, message["do"])
+        reply = self._reply(limit, message["do"])
         self.pause()
+        return reply
 
     def _reply(self, limit: float, doing: str) -> dict[str, Any]:
         deadline = time.monotonic() + limit
@@ -389,9 +400,21 @@ def _classify(error: Mapping[str, Any]) -> tuple[Status, str, str]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
+    """The same for the reference and for drafts.
+
+    The C library's allocator is told to keep freed memory. By default it gives the top of the heap
+    back and faults it in again at the next call, which doubles the time of array code; a draft that
+    merely kept one array alive would then look twice as fast.
+    """
     count = str(len(os.sched_getaffinity(0)))
     return environment.worker_environment(
-        HOME=str(folder), TMPDIR=str(folder), NUMBA_NUM_THREADS=count, OMP_NUM_THREADS=count
+        HOME=str(folder),
+        TMPDIR=str(folder),
+        NUMBA_NUM_THREADS=count,
+        OMP_NUM_THREADS=count,
+        MALLOC_TRIM_THRESHOLD_=str(1 << 40),
+        MALLOC_TOP_PAD_=str(64 << 20),
+        MALLOC_MMAP_THRESHOLD_=str(32 << 20),
     )
 
 

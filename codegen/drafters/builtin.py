@@ -35,8 +35,7 @@ class BuiltinDrafter:
         notes: list[str] = []
         sources: dict[str, str] = {}
         try:
-            for idea, source in self._lifted(task):
-                sources[source] = idea
+            sources.update((source, idea) for idea, source in self._lifted(task))
         except NotLifted as error:
             notes.append(f"{task.reference.name}: not lifted to loops: {error}")
         drafts = [self._draft(source, idea) for source, idea in sources.items()]
@@ -73,7 +72,9 @@ def _options(task: DraftingTask) -> list[NumbaOptions]:
 def _with_vector_math(options: list[NumbaOptions]) -> list[NumbaOptions]:
     """Fast-math forms with vector functions too; they make no difference where none is used."""
     return [
-        replace(o, vector_math=v) for o in options for v in ((True, False) if o.fastmath else (False,))
+        replace(o, vector_math=v)
+        for o in options
+        for v in ((True, False) if o.fastmath else (False,))
     ]
 
 
@@ -84,5 +85,3 @@ def _flags(options: NumbaOptions) -> list[str]:
 
 def _suffix(options: NumbaOptions) -> str:
     return "".join(f", {name}" for name in _flags(options))
-
-

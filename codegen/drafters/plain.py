@@ -10,7 +10,14 @@ from outpace.codegen.source import without_annotations
 from outpace.model import Output
 
 _REFERENCE = "_reference"
-_MAKERS = {"zeros": "0", "zeros_like": "0", "ones": "1", "ones_like": "1", "empty": "", "empty_like": ""}
+_MAKERS = {
+    "zeros": "0",
+    "zeros_like": "0",
+    "ones": "1",
+    "ones_like": "1",
+    "empty": "",
+    "empty_like": "",
+}
 """What a local array made by these holds at first; nothing for undefined contents."""
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 
 from outpace.codegen.dims import Affine
@@ -48,8 +49,8 @@ class Builder:
 
     def __init__(
         self,
-        reserved: Set[str],
-        parameters: Set[str],
+        reserved: AbstractSet[str],
+        parameters: AbstractSet[str],
         bounds: Bounds,
         *,
         reproducible: bool,

@@ -114,12 +114,14 @@ def converted(value: Value, dtype: str, *, weak: bool) -> Value:
 
 def clipped(value: Value, low: Value, high: Value) -> Value:
     """`np.clip`."""
-    return elementwise(Op.MINIMUM, np.minimum, elementwise(Op.MAXIMUM, np.maximum, value, low), high)
+    return elementwise(
+        Op.MINIMUM, np.minimum, elementwise(Op.MAXIMUM, np.maximum, value, low), high
+    )
 
 
 def _power(dtype: str, weak: bool, base: Value, exponent: Value) -> Value:
     known = exponent.scalar if not exponent.is_array and exponent.weak else None
-    value = known.value if isinstance(known, Constant) else None
+    value: Any = known.value if isinstance(known, Constant) else None
     if dtype[0] in "fc" and isinstance(value, int | float):
         if value == 0.5 and dtype[0] == "f" and not base.weak:
             return _mapped(Op.SQRT, (base,), [dtype], dtype, weak=weak)

@@ -1,7 +1,7 @@
 """Write a program as Python source for Numba, with explicit loops.
 
-The source means the same without Numba (`njit` as identity, `prange` as `range`), which is how it is
-tested. `error_model="numpy"` gives Inf and NaN where Python would raise.
+The source means the same without Numba (`njit` as identity, `prange` as `range`), which is how it
+is tested. `error_model="numpy"` gives Inf and NaN where Python would raise.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class _Writer:
     def block(self, body: Iterable[Statement], *, parallel: bool) -> list[str]:
         return [f"    {line}" for s in body for line in self._statement(s, parallel)]
 
-    def _statement(self, s: Statement, parallel: bool) -> list[str]:
+    def _statement(self, s: Statement, parallel: bool) -> list[str]:  # noqa: PLR0911  (a dispatch)
         match s:
             case Store(array=array, indices=indices, value=value):
                 before, value = self._reductions(value)
@@ -293,7 +293,7 @@ def _widens(e: Apply) -> bool:
     return e.dtype.lstrip("u") in ("int8", "int16", "int32") and e.op is not Op.WHERE
 
 
-def _operation(e: Apply) -> tuple[str, int]:
+def _operation(e: Apply) -> tuple[str, int]:  # noqa: C901, PLR0911  (a dispatch)
     op, operands = e.op, e.operands
     if op in SYMBOLS:
         return _infix(SYMBOLS[op], *operands)
@@ -369,5 +369,3 @@ def _range_arguments(start: Expression, stop: Expression, step: Expression) -> s
     if step != one:
         return ", ".join(text(e) for e in (start, stop, step))
     return text(stop) if start == zero else f"{text(start)}, {text(stop)}"
-
-

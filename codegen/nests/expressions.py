@@ -83,7 +83,7 @@ class Expressions:
             raise NotLifted(f"`{ast.unparse(node)}` is neither a number nor an array")
         return lifted
 
-    def lift(self, node: ast.expr) -> Lifted:
+    def lift(self, node: ast.expr) -> Lifted:  # noqa: PLR0911  (a dispatch)
         """Any expression.
 
         Raises:
@@ -91,7 +91,11 @@ class Expressions:
         """
         match node:
             case ast.Constant(value=value):
-                return literal(value) if isinstance(value, int | float | complex) else value
+                if isinstance(value, int | float | complex):
+                    return literal(value)
+                if isinstance(value, str) or value is None:
+                    return value
+                raise NotLifted(f"the literal {value!r}")
             case ast.Name(id=name):
                 return self._name(name)
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
@@ -124,6 +128,8 @@ class Expressions:
         if isinstance(node, ast.Slice):
             bounds = [None if b is None else self._bound(b) for b in _bounds(node)]
             return Cut(*bounds)
+        if isinstance(node, ast.Constant) and node.value is ...:
+            return ...
         return self.lift(node)
 
     def _bound(self, node: ast.expr) -> Value | None:
@@ -137,7 +143,9 @@ class Expressions:
         if name in self._modules:
             return NamedFunction(self._modules[name], "")
         if name in ("float", "int", "bool", "complex"):
-            return DType({"float": "float64", "int": "int64", "complex": "complex128"}.get(name, name))
+            return DType(
+                {"float": "float64", "int": "int64", "complex": "complex128"}.get(name, name)
+            )
         return NamedFunction("builtins", name)
 
     def _constant(self, name: str, value: Any) -> Lifted:
@@ -151,7 +159,7 @@ class Expressions:
             return value
         raise NotLifted(f"the captured constant {name} is a {type(value).__name__}")
 
-    def _attribute(self, base: ast.expr, name: str) -> Lifted:
+    def _attribute(self, base: ast.expr, name: str) -> Lifted:  # noqa: PLR0911  (a dispatch)
         owner = self.lift(base)
         if isinstance(owner, NamedFunction) and owner.owner is None:
             return _module_member(f"{owner.module}.{owner.name}".strip("."), name)
@@ -185,7 +193,7 @@ class Expressions:
             return self._call_helper(function.name, arguments)
         return functions.call(self._builder, function, arguments, keywords)
 
-    def _operation(self, node: ast.expr) -> Lifted:
+    def _operation(self, node: ast.expr) -> Lifted:  # noqa: PLR0911  (a dispatch)
         match node:
             case ast.BinOp(left=left, op=ast.MatMult(), right=right):
                 return functions.product(self._builder, self.value(left), self.value(right))
@@ -227,9 +235,7 @@ class Expressions:
             return position(affine.times(known, -1))
         return elementwise(Op.NEGATIVE, operator.neg, operand)
 
-    def _comparison(
-        self, left: ast.expr, ops: list[ast.cmpop], rights: list[ast.expr]
-    ) -> Value:
+    def _comparison(self, left: ast.expr, ops: list[ast.cmpop], rights: list[ast.expr]) -> Value:
         if len(ops) > 1 or type(ops[0]) not in _COMPARISONS:
             raise NotLifted("a chained comparison, `is` or `in`")
         kind, function = _COMPARISONS[type(ops[0])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import reduce
 from operator import mul
 
@@ -29,7 +30,18 @@ from outpace.errors import NotLifted
 
 Arguments = list[Lifted]
 Keywords = Mapping[str, Lifted]
-Handler = Callable[[Builder, Arguments, Keywords], Lifted]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a function with its lifted arguments."""
+
+    builder: Builder
+    arguments: Arguments
+    keywords: Keywords
+
+
+Handler = Callable[[Call], Lifted]
 
 _NOT_UFUNCS = (Op.WHERE, Op.SMALLER, Op.LARGER, Op.FAST_EXP, Op.WRAP)
 _ALIASES = {
@@ -82,7 +94,7 @@ def call(
         return _reduction(builder, name, arguments, keywords)
     if name not in _HANDLERS:
         raise NotLifted(f"a call of {function.name}")
-    return _HANDLERS[name](builder, arguments, keywords)
+    return _HANDLERS[name](Call(builder, arguments, keywords))
 
 
 def is_builtin(name: str) -> bool:
@@ -162,9 +174,7 @@ def _of_math(name: str, values: list[Value]) -> Value:
     return Value(result.dtype, (), result.at, weak=True)
 
 
-def _reduction(
-    builder: Builder, name: str, arguments: Arguments, keywords: Keywords
-) -> Value:
+def _reduction(builder: Builder, name: str, arguments: Arguments, keywords: Keywords) -> Value:
     given = dict(zip(("a", "axis", "dtype"), arguments, strict=False)) | dict(keywords)
     value = _value(given.pop("a"), name)
     axes = _axes(given.pop("axis", None), len(value.shape))
@@ -222,8 +232,8 @@ def _product_of(builder: Builder, extents: tuple[Affine, ...]) -> Value:
 def _filled(fill: int | None, *, like: bool) -> Handler:
     """`zeros`, `ones`, `empty` and their `_like` forms; None leaves the contents undefined."""
 
-    def handle(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-        given = dict(zip(("shape", "dtype"), arguments, strict=False)) | dict(keywords)
+    def handle(call: Call) -> Lifted:
+        given = dict(zip(("shape", "dtype"), call.arguments, strict=False)) | dict(call.keywords)
         source = given.pop("shape")
         dtype = given.pop("dtype", None)
         if given:
@@ -232,24 +242,26 @@ def _filled(fill: int | None, *, like: bool) -> Handler:
         name = dtype.name if isinstance(dtype, DType) else default
         if isinstance(dtype, str):
             name = np.dtype(dtype).name
-        shape = _value(source, "array").shape if like else _shape(builder, source)
+        shape = _value(source, "array").shape if like else _shape(call.builder, source)
         if fill is None:
-            return builder.allocate(builder.hint, name, shape)
+            return call.builder.allocate(call.builder.hint, name, shape)
         content = cast(Constant(fill, "int64"), name)
         return Value(name, shape, lambda _: content)
 
     return handle
 
 
-def _full(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    given = dict(zip(("shape", "fill_value", "dtype"), arguments, strict=False)) | dict(keywords)
+def _full(call: Call) -> Lifted:
+    given = dict(zip(("shape", "fill_value", "dtype"), call.arguments, strict=False)) | dict(
+        call.keywords
+    )
     fill = _value(given["fill_value"], "full")
     dtype = given.get("dtype")
     if fill.is_array or (dtype is not None and not isinstance(dtype, DType)):
         raise NotLifted("np.full with this value or dtype")
     name = fill.dtype if dtype is None else dtype.name
     content = cast(fill.scalar, name)
-    return Value(name, _shape(builder, given["shape"]), lambda _: content)
+    return Value(name, _shape(call.builder, given["shape"]), lambda _: content)
 
 
 def _shape(builder: Builder, source: Lifted) -> tuple[Affine, ...]:
@@ -263,15 +275,17 @@ def _shape(builder: Builder, source: Lifted) -> tuple[Affine, ...]:
     return tuple(extents)
 
 
-def _arange(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    if len(arguments) > 2 or set(keywords) - {"dtype"}:
+def _arange(call: Call) -> Lifted:
+    if len(call.arguments) > 2 or set(call.keywords) - {"dtype"}:
         raise NotLifted("np.arange with a step")
-    ends = [_value(a, "arange") for a in arguments]
+    ends = [_value(a, "arange") for a in call.arguments]
     if any(v.dtype != "int64" for v in ends):
         raise NotLifted("np.arange of anything but integers")
-    start, stop = (affine.ZERO, ends[0]) if len(ends) == 1 else (builder.size(ends[0].scalar), ends[1])
-    length = affine.minus(builder.size(stop.scalar), start)
-    dtype = keywords.get("dtype")
+    start, stop = (
+        (affine.ZERO, ends[0]) if len(ends) == 1 else (call.builder.size(ends[0].scalar), ends[1])
+    )
+    length = affine.minus(call.builder.size(stop.scalar), start)
+    dtype = call.keywords.get("dtype")
     name = dtype.name if isinstance(dtype, DType) else "int64"
 
     def at(indices: Indices) -> Expression:
@@ -286,22 +300,25 @@ def _arange(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifte
     return Value(name, (length,), at)
 
 
-def _copy(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    if keywords or len(arguments) != 1:
+def _copy(call: Call) -> Lifted:
+    if call.keywords or len(call.arguments) != 1:
         raise NotLifted("a copy with options")
-    value = _value(arguments[0], "copy")
+    value = _value(call.arguments[0], "copy")
     return Value(value.dtype, value.shape, value.at)
 
 
-def _same(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    if keywords or len(arguments) != 1:
+def _same(call: Call) -> Lifted:
+    if call.keywords or len(call.arguments) != 1:
         raise NotLifted("np.asarray with options")
-    return _value(arguments[0], "asarray")
+    return _value(call.arguments[0], "asarray")
 
 
-def _astype(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    value, dtype = _value(arguments[0], "astype"), arguments[1] if len(arguments) > 1 else None
-    if not isinstance(dtype, DType) or set(keywords) - {"copy"}:
+def _astype(call: Call) -> Lifted:
+    value, dtype = (
+        _value(call.arguments[0], "astype"),
+        call.arguments[1] if len(call.arguments) > 1 else None,
+    )
+    if not isinstance(dtype, DType) or set(call.keywords) - {"copy"}:
         raise NotLifted("astype with this dtype or options")
     return elementwise.converted(value, dtype.name, weak=False)
 
@@ -309,13 +326,15 @@ def _astype(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifte
 # --- Rearrangements and products ----------------------------------------------------------------
 
 
-def _transpose(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    value = _value(arguments[0], "transpose")
-    if keywords:
-        raise NotLifted("np.transpose with keywords")
+def _transpose(call: Call) -> Lifted:
+    value = _value(call.arguments[0], "transpose")
+    if call.keywords:
+        raise NotLifted("np.transpose with call.keywords")
     order = tuple(range(len(value.shape)))[::-1]
-    if len(arguments) > 1:
-        parts = arguments[1] if isinstance(arguments[1], tuple) else tuple(arguments[1:])
+    if len(call.arguments) > 1:
+        parts = (
+            call.arguments[1] if isinstance(call.arguments[1], tuple) else tuple(call.arguments[1:])
+        )
         order = tuple(_axes(part, len(value.shape))[0] for part in parts)
     shape = tuple(value.shape[k] for k in order)
 
@@ -325,70 +344,72 @@ def _transpose(builder: Builder, arguments: Arguments, keywords: Keywords) -> Li
     return Value(value.dtype, shape, at, storage=value.storage)
 
 
-def _reshape(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
+def _reshape(call: Call) -> Lifted:
     """Another shape of a whole array, which stays where it is."""
-    value = _value(arguments[0], "reshape")
-    given = arguments[1:]
+    value = _value(call.arguments[0], "reshape")
+    given = call.arguments[1:]
     parts = given[0] if len(given) == 1 and isinstance(given[0], tuple) else tuple(given)
-    if keywords:
+    if call.keywords:
         raise NotLifted("a reshape with options")
     values = [_value(p, "reshape") for p in parts]
     free = [k for k, v in enumerate(values) if _is_minus_one(v)]
-    extents = [affine.ONE if k in free else builder.size(v.scalar) for k, v in enumerate(values)]
+    extents = [
+        affine.ONE if k in free else call.builder.size(v.scalar) for k, v in enumerate(values)
+    ]
     if free:
-        rest = _product_of(builder, tuple(extents)).scalar
-        total = size(builder, value).scalar
-        extents[free[0]] = builder.size(apply(Op.FLOOR_DIVIDE, total, rest))
-    return builder.reshaped(value, tuple(extents))
+        rest = _product_of(call.builder, tuple(extents)).scalar
+        total = size(call.builder, value).scalar
+        extents[free[0]] = call.builder.size(apply(Op.FLOOR_DIVIDE, total, rest))
+    return call.builder.reshaped(value, tuple(extents))
 
 
 def _is_minus_one(value: Value) -> bool:
     return as_affine(value.scalar) == affine.constant(-1)
 
 
-def _dot(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    if keywords or len(arguments) != 2:
+def _dot(call: Call) -> Lifted:
+    if call.keywords or len(call.arguments) != 2:
         raise NotLifted("np.dot with options")
-    return product(builder, _value(arguments[0], "dot"), _value(arguments[1], "dot"))
+    return product(call.builder, _value(call.arguments[0], "dot"), _value(call.arguments[1], "dot"))
 
 
-def _tensordot(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    axes = dict(keywords).get("axes", arguments[2] if len(arguments) > 2 else None)
+def _tensordot(call: Call) -> Lifted:
+    axes = dict(call.keywords).get("axes", call.arguments[2] if len(call.arguments) > 2 else None)
     if not isinstance(axes, Value) or as_affine(axes.scalar) != affine.ONE:
         raise NotLifted("np.tensordot with axes other than 1")
-    return _dot(builder, arguments[:2], {})
+    return _dot(Call(call.builder, call.arguments[:2], {}))
 
 
-def _outer(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    left, right = (_value(a, "outer") for a in arguments)
-    if keywords or len(left.shape) != 1 or len(right.shape) != 1:
+def _outer(call: Call) -> Lifted:
+    left, right = (_value(a, "outer") for a in call.arguments)
+    if call.keywords or len(left.shape) != 1 or len(right.shape) != 1:
         raise NotLifted("np.outer of anything but two vectors")
     column = Value(left.dtype, (left.shape[0], affine.ONE), lambda i: left.at(i[:1]), left.weak)
     return elementwise.elementwise(Op.MULTIPLY, np.multiply, column, right)
 
 
-def _where(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    if keywords or len(arguments) != 3:
+def _where(call: Call) -> Lifted:
+    if call.keywords or len(call.arguments) != 3:
         raise NotLifted("np.where with one argument")
-    return elementwise.where(*(_value(a, "where") for a in arguments))
+    return elementwise.where(*(_value(a, "where") for a in call.arguments))
 
 
-def _clip(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    if keywords or len(arguments) != 3:
+def _clip(call: Call) -> Lifted:
+    if call.keywords or len(call.arguments) != 3:
         raise NotLifted("np.clip with options")
-    return elementwise.clipped(*(_value(a, "clip") for a in arguments))
+    return elementwise.clipped(*(_value(a, "clip") for a in call.arguments))
 
 
-def _square(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    values = [_value(a, "square") for a in arguments]
-    if keywords or len(values) != 1:
+def _square(call: Call) -> Lifted:
+    values = [_value(a, "square") for a in call.arguments]
+    if call.keywords or len(values) != 1:
         raise NotLifted("np.square with options")
     return elementwise.elementwise(Op.MULTIPLY, np.multiply, values[0], values[0])
 
 
-def _item(builder: Builder, arguments: Arguments, keywords: Keywords) -> Lifted:
-    value = _value(arguments[0], "item")
-    if value.is_array:
+def _item(call: Call) -> Lifted:
+    value = _value(call.arguments[0], "item")
+    if value.is_array or call.keywords:
         raise NotLifted("item of an array")
     return scalar_value(value.scalar, weak=True)
 

@@ -77,7 +77,9 @@ def _merge(first: Nest, second: Nest, aliases: Aliases) -> Nest | None:
     shared = _arrays(first) & _arrays(second)
     for depth in range(common, 0, -1):
         whole = depth == len(first.ranges) == len(second.ranges)
-        if (whole or shared) and _independent(first, _renamed(second, first, depth), depth, aliases):
+        if (whole or shared) and _independent(
+            first, _renamed(second, first, depth), depth, aliases
+        ):
             second = _renamed(second, first, depth)
             body = (*_rest(first, depth), *_rest(second, depth))
             return Nest(first.ranges[:depth], body)
@@ -105,9 +107,7 @@ def _renamed(nest: Nest, like: Nest, depth: int) -> Nest:
 
     def extents(s: Statement) -> Statement:
         if isinstance(s, Nest):
-            ranges = tuple(
-                replace(r, extent=affine.substituted(r.extent, names)) for r in s.ranges
-            )
+            ranges = tuple(replace(r, extent=affine.substituted(r.extent, names)) for r in s.ranges)
             s = replace(s, ranges=ranges)
         return walk.with_blocks(s, lambda inner: tuple(extents(part) for part in inner))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import EllipsisType
 
 from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine
@@ -34,7 +35,7 @@ class Cut:
     step: Value | None
 
 
-Item = Cut | Lifted
+Item = Cut | Lifted | EllipsisType
 _Source = Callable[[Indices], Expression]
 """The index along one axis of the base, given the indices of the result."""
 
@@ -45,16 +46,16 @@ def subscript(builder: Builder, base: Value, items: Sequence[Item]) -> Value:
     Raises:
         NotLifted: The form of the index is not supported.
     """
-    items = _without_ellipsis(items, len(base.shape))
-    gathers = [i for i in items if isinstance(i, Value) and i.is_array]
+    parts = _without_ellipsis(items, len(base.shape))
+    gathers = [i for i in parts if isinstance(i, Value) and i.is_array]
     if any(g.dtype == "bool" for g in gathers):
         raise NotLifted("a boolean mask selects a number of elements that depends on the data")
-    if gathers and any(isinstance(i, Cut) or i is None for i in items):
+    if gathers and any(isinstance(i, Cut) or i is None for i in parts):
         raise NotLifted("an index array together with slices")
     shape: list[Affine] = list(broadcast(*(g.shape for g in gathers))) if gathers else []
     sources: list[_Source] = []
     axis = 0
-    for item in items:
+    for item in parts:
         if item is None:
             shape.append(affine.ONE)
             continue
@@ -80,13 +81,14 @@ def subscript(builder: Builder, base: Value, items: Sequence[Item]) -> Value:
     return Value(base.dtype, tuple(shape), at, storage=None if gathers else base.storage)
 
 
-def _without_ellipsis(items: Sequence[Item], rank: int) -> list[Item]:
-    found = [k for k, item in enumerate(items) if item is ...]
+def _without_ellipsis(items: Sequence[Item], rank: int) -> list[Cut | Lifted]:
+    found = [k for k, item in enumerate(items) if isinstance(item, EllipsisType)]
     if not found:
-        return list(items)
-    used = sum(item is not None and item is not ... for item in items)
-    whole: list[Item] = [Cut(None, None, None)] * (rank - used)
-    return [*items[: found[0]], *whole, *items[found[0] + 1 :]]
+        return [item for item in items if not isinstance(item, EllipsisType)]
+    used = sum(not isinstance(item, EllipsisType | None) for item in items)
+    plain = [item for item in items if not isinstance(item, EllipsisType)]
+    whole: list[Cut | Lifted] = [Cut(None, None, None)] * (rank - used)
+    return [*plain[: found[0]], *whole, *plain[found[0] :]]
 
 
 def _integer(builder: Builder, item: Lifted, extent: Affine) -> _Source:

@@ -120,7 +120,8 @@ def _inlined_into(program: Program, store: Store, nest: Statement, rest: Body) -
 
 def _is_cheap(e: Expression) -> bool:
     return all(
-        part.op in _CHEAP or (part.op is Op.DIVIDE and part.dtype == "float64" and _by_constant(part))
+        part.op in _CHEAP
+        or (part.op is Op.DIVIDE and part.dtype == "float64" and _by_constant(part))
         for part in walk.expressions(e)
         if isinstance(part, Apply)
     )

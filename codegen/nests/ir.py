@@ -13,12 +13,12 @@ Different array names never overlap in memory, except where `Reshape` says so.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 from outpace.codegen.dims import Affine
 
 
-class Op(str, Enum):
+class Op(StrEnum):
     """A scalar function. Unless noted the value is the name of the NumPy ufunc it agrees with."""
 
     ADD = "add"
@@ -85,7 +85,7 @@ class Op(str, Enum):
     """`(index, extent)`: the index, counted from the end when it is negative."""
 
 
-class Reduction(str, Enum):
+class Reduction(StrEnum):
     """How a `Reduce` combines values. MAX and MIN give NaN when there is one."""
 
     SUM = "sum"
@@ -273,9 +273,7 @@ class Jump(Enum):
     CONTINUE = "continue"
 
 
-Statement = (
-    Store | Assign | Define | Allocate | Reshape | Rebind | Nest | Loop | If | While | Jump
-)
+Statement = Store | Assign | Define | Allocate | Reshape | Rebind | Nest | Loop | If | While | Jump
 
 
 # --- Programs -----------------------------------------------------------------------------------

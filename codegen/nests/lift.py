@@ -8,17 +8,18 @@ import keyword
 import textwrap
 from collections.abc import Mapping
 
-from outpace.codegen.dims import parse_dim
+from outpace.codegen.dims import Affine, parse_dim
 from outpace.codegen.nests import affine
 from outpace.codegen.nests.bounds import Bounds, contract_bounds
 from outpace.codegen.nests.builder import Builder
 from outpace.codegen.nests.ir import Array, Program, Scalar, Size, Variable
 from outpace.codegen.nests.results import deliver
-from outpace.codegen.nests.statements import Statements, Types
+from outpace.codegen.nests.scopes import Types
+from outpace.codegen.nests.statements import Statements
 from outpace.codegen.nests.values import Lifted, position, scalar_value, stored
 from outpace.codegen.reference import Reference
 from outpace.errors import NotLifted
-from outpace.model import Contract
+from outpace.model import Argument, Contract, Output
 
 _RESERVED = frozenset({"np", "numba", "kernel", "range", "abs", "min", "max", *keyword.kwlist})
 
@@ -130,7 +131,8 @@ def _size_names(contract: Contract) -> dict[str, str]:
 
 def _parameters(contract: Contract, names: Mapping[str, str]) -> tuple[Array | Scalar, ...]:
     found: list[Array | Scalar] = []
-    for part in (*contract.arguments, *contract.outputs):
+    parts: tuple[Argument | Output, ...] = (*contract.arguments, *contract.outputs)
+    for part in parts:
         if part.dims is None:
             found.append(Scalar(part.name, part.dtype))
             continue
@@ -139,7 +141,7 @@ def _parameters(contract: Contract, names: Mapping[str, str]) -> tuple[Array | S
     return tuple(found)
 
 
-def _extent(dim: str, names: Mapping[str, str]) -> affine.Affine:
+def _extent(dim: str, names: Mapping[str, str]) -> Affine:
     parsed = parse_dim(dim)
     return affine.linear({names[n]: c for n, c in parsed.terms}, parsed.constant)
 

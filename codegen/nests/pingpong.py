@@ -1,14 +1,15 @@
 """Replace `copy = f(u); u[interior] = copy` in a time loop by two buffers that change places.
 
-NumPy evaluates the right side before it stores, so an in-place stencil sweep needs a temporary and a
-second pass. When that store is all that writes `u` in the loop, the rest of `u` never changes, and a
-second buffer that starts as a copy of `u` can take the new values at once.
+NumPy evaluates the right side before it stores, so an in-place stencil sweep needs a temporary and
+a second pass. When that store is all that writes `u` in the loop, the rest of `u` never changes,
+and a second buffer that starts as a copy of `u` can take the new values at once.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, walk
 from outpace.codegen.nests.fuse import temporaries, without_unused
 from outpace.codegen.nests.ir import (
@@ -36,7 +37,7 @@ def ping_ponged(program: Program) -> Program:
     for s in program.body:
         found = _pattern(program, s) if isinstance(s, Loop) else None
         if isinstance(s, Loop) and found is not None:
-            body += _rewritten(program, s, *found)
+            body += _rewritten(s, *found)
         else:
             body.append(s)
     return without_unused(replace(program, body=tuple(body)))
@@ -63,7 +64,9 @@ def _pattern(program: Program, loop: Loop) -> tuple[int, Array] | None:
             and written == 1
             and not _moves(loop, second, back)
             and target in shapes
-            and not any(isinstance(s, Rebind) and target in s.targets for s in walk.statements(later))
+            and not any(
+                isinstance(s, Rebind) and target in s.targets for s in walk.statements(later)
+            )
         ):
             return place, shapes[target]
     return None
@@ -103,12 +106,12 @@ def _here(s: Statement) -> tuple[Expression, ...]:
     return tuple(Position(affine.symbol(r.name)) for r in s.ranges)
 
 
-def _extents(s: Statement) -> list[affine.Affine]:
+def _extents(s: Statement) -> list[Affine]:
     assert isinstance(s, Nest)
     return [r.extent for r in s.ranges]
 
 
-def _rewritten(program: Program, loop: Loop, place: int, target: Array) -> Body:
+def _rewritten(loop: Loop, place: int, target: Array) -> Body:
     """The loop with two buffers; an output takes part through a local copy."""
     old = replace(target, name=f"{target.name}_old")
     new = replace(target, name=f"{target.name}_new")
@@ -123,9 +126,7 @@ def _rewritten(program: Program, loop: Loop, place: int, target: Array) -> Body:
     }
     indices = tuple(walk.shifted(i, names) for i in back.indices)
     update = replace(first, body=(Store(new.name, indices, store.value),))
-    body = renamed(
-        (*loop.body[:place], update, *loop.body[place + 2 :]), target.name, old.name
-    )
+    body = renamed((*loop.body[:place], update, *loop.body[place + 2 :]), target.name, old.name)
     swap = Rebind((old.name, new.name), (new.name, old.name))
     cut = place + 1
     return (

@@ -66,7 +66,7 @@ def program_text(program: Program) -> str:
     return "\n".join([*lines, *_block(program.body)]) + "\n"
 
 
-def expression_text(e: Expression) -> str:
+def expression_text(e: Expression) -> str:  # noqa: PLR0911  (a dispatch)
     """One expression; dtypes appear where a cast or a literal says them."""
     match e:
         case Constant(value=value, dtype=dtype):
@@ -107,7 +107,7 @@ def _block(body: Iterable[Statement]) -> list[str]:
     return [f"    {line}" for statement in body for line in _statement(statement)]
 
 
-def _statement(s: Statement) -> list[str]:
+def _statement(s: Statement) -> list[str]:  # noqa: PLR0911  (a dispatch)
     match s:
         case Store(array=array, indices=indices, value=value):
             return [f"{_access(array, indices)} = {expression_text(value)}"]

@@ -95,15 +95,11 @@ def _movable(builder: Builder, value: Value, taken: dict[str, str]) -> str | Non
 
 def _moved(body: Body, local: str, output: Array) -> Body:
     """The body with a local array in the memory of an output parameter."""
-    shape = next(
-        s.array.shape for s in body if isinstance(s, Allocate) and s.array.name == local
-    )
+    shape = next(s.array.shape for s in body if isinstance(s, Allocate) and s.array.name == local)
     if shape != output.shape:
         array = Array(local, output.dtype, shape)
         return tuple(
-            Reshape(array, output.name)
-            if isinstance(s, Allocate) and s.array.name == local
-            else s
+            Reshape(array, output.name) if isinstance(s, Allocate) and s.array.name == local else s
             for s in body
         )
     kept = tuple(s for s in body if not (isinstance(s, Allocate) and s.array.name == local))

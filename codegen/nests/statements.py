@@ -32,6 +32,19 @@ from outpace.codegen.nests.ir import (
     Variable,
     While,
 )
+from outpace.codegen.nests.scopes import (
+    Types,
+    assignments,
+    converted_to,
+    full_range,
+    integer_expression,
+    is_rebound,
+    is_variable,
+    joined_type,
+    same_value,
+    storage_of,
+    stretched,
+)
 from outpace.codegen.nests.values import (
     Lifted,
     Value,
@@ -42,9 +55,6 @@ from outpace.codegen.nests.values import (
     scalar_value,
 )
 from outpace.errors import NotLifted
-
-Types = dict[str, tuple[str, bool]]
-"""Dtype of each scalar variable, and whether it is a Python scalar."""
 
 
 @dataclass
@@ -102,7 +112,7 @@ class Statements:
     def run(self, function: ast.FunctionDef, arguments: Mapping[str, Lifted]) -> Lifted:
         """Lift a function body; what it returns."""
         outer = self._frame, self._environment
-        self._frame = _Frame(_assignments(function))
+        self._frame = _Frame(assignments(function))
         self._expressions.environment = dict(arguments)
         try:
             for statement in function.body:
@@ -161,7 +171,7 @@ class Statements:
                 self._statement(statement)
         return tuple(block)
 
-    def _statement(self, node: ast.stmt) -> None:
+    def _statement(self, node: ast.stmt) -> None:  # noqa: C901  (a dispatch)
         self._at(node)
         match node:
             case ast.Assign(targets=[target], value=value):
@@ -245,9 +255,7 @@ class Statements:
         if not same or not private:
             raise NotLifted("exchanged arrays that differ in shape, are arguments or have views")
         self._builder.emit(
-            Rebind(
-                tuple(_storage(v) for v in targets), tuple(_storage(v) for v in arrays)
-            )
+            Rebind(tuple(storage_of(v) for v in targets), tuple(storage_of(v) for v in arrays))
         )
         return True
 
@@ -290,7 +298,7 @@ class Statements:
         if variable is None:
             variable = self._frame.names[name] = self._builder.fresh(name)
         found = (value.dtype, value.weak)
-        self.types[variable] = _joined(self.types.get(variable, found), found, name)
+        self.types[variable] = joined_type(self.types.get(variable, found), found, name)
         dtype, weak = self.types[variable]
         self._builder.emit(Assign(variable, cast(value.scalar, dtype)))
         self._environment[name] = scalar_value(Variable(variable, dtype), weak=weak)
@@ -337,7 +345,7 @@ class Statements:
             raise NotLifted("an assigned value with more axes than its target")
         value = converted_to(value, target.dtype)
         if target.is_array and self._overlaps(target, value):
-            value = self._builder.materialised(_stretched(value, target.shape), "copy")
+            value = self._builder.materialised(stretched(value, target.shape), "copy")
         self._builder.fill(target, value)
 
     def _overlaps(self, target: Value, value: Value) -> bool:
@@ -357,9 +365,7 @@ class Statements:
                 any(isinstance(i, Position) and n in i.value.names for i in place.indices)
                 for n in names
             )
-            apart = dependence.never_meet(
-                part.indices, place.indices, names, self._builder.bounds
-            )
+            apart = dependence.never_meet(part.indices, place.indices, names, self._builder.bounds)
             if not harmless and not apart:
                 return True
         return False
@@ -379,24 +385,24 @@ class Statements:
         name = node.target.id
         bounds = [self._expressions.value(a) for a in call.args]
         ends = [self._builder.size(v.scalar) for v in bounds]
-        start, stop, step = _full_range(ends)
+        start, stop, step = full_range(ends)
         loops = sum(
             isinstance(part, ast.For) and ast.unparse(part.target) == name
             for part in ast.walk(node)
         )
-        if _assignments(node)[name] > loops:
+        if assignments(node)[name] > loops:
             raise NotLifted(f"the loop variable {name} is assigned")
         index = self._builder.fresh(name)
         if not step.terms and step.constant:
             last = affine.plus(stop, affine.constant(-1 if step.constant > 0 else 1))
-            low, high = (start, last) if step.constant > 0 else (last, start)
-            self._builder.bounds.add_loop(index, low, high)
+            known = (start, last) if step.constant > 0 else (last, start)
+            self._builder.bounds.add_loop(index, *known)
         self._prepare(node.body)
         before = dict(self._environment)
         self._environment[name] = position(affine.symbol(index))
         body = self._inside(before, node.body)
-        expressions = [_integer(a) for a in (start, stop, step)]
-        self._builder.emit(Loop(index, *expressions, body))
+        low, high, by = (integer_expression(a) for a in (start, stop, step))
+        self._builder.emit(Loop(index, low, high, by, body))
         self._environment.pop(name, None)
         self._leave(before)
 
@@ -422,7 +428,7 @@ class Statements:
         self._expressions.environment = {
             name: value
             for name, value in first.items()
-            if name in second and _same(value, second[name])
+            if name in second and same_value(value, second[name])
         }
         self._builder.emit(If(condition, chosen, other))
 
@@ -446,98 +452,21 @@ class Statements:
         self._expressions.environment = {
             name: value
             for name, value in self._environment.items()
-            if name in before or self._is_private(name) or _is_variable(value)
+            if name in before or self._is_private(name) or is_variable(value)
         }
 
     def _prepare(self, body: list[ast.stmt]) -> None:
         """Make variables that a block assigns ready to be assigned any number of times."""
-        for name in _assignments(*body):
+        for name in assignments(*body):
             value = self._environment.get(name)
             if not isinstance(value, Value):
                 continue
-            if value.is_array and not self._is_private(name) and _is_rebound(name, body):
+            if value.is_array and not self._is_private(name) and is_rebound(name, body):
                 if value.storage in self._writable:
                     raise NotLifted(f"the mutated argument {name} becomes another array")
                 copy = self._builder.materialised(value, name)
-                self._frame.owned.add(_storage(copy))
+                self._frame.owned.add(storage_of(copy))
                 self._environment[name] = copy
             elif not value.is_array and not isinstance(value.scalar, Variable):
                 self._frame.counts[name] += 1  # it varies, so it needs a variable
                 self._bind_scalar(name, value)
-
-
-def converted_to(value: Value, dtype: str) -> Value:
-    """The value as it is stored into an array of this dtype."""
-    return Value(dtype, value.shape, lambda i: cast(value.at(i), dtype), value.weak)
-
-
-def _stretched(value: Value, shape: tuple[affine.Affine, ...]) -> Value:
-    return Value(value.dtype, shape, lambda i: element(value, i))
-
-
-def _assignments(*nodes: ast.AST) -> Counter[str]:
-    """How often each name is stored in these statements; arguments count once."""
-    found: Counter[str] = Counter()
-    for node in nodes:
-        for part in ast.walk(node):
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                found[part.id] += 1
-            elif isinstance(part, ast.arg):
-                found[part.arg] += 1
-    return found
-
-
-def _is_rebound(name: str, body: list[ast.stmt]) -> bool:
-    """Whether a block assigns a name other than in place."""
-    in_place = sum(
-        isinstance(part, ast.AugAssign)
-        and isinstance(part.target, ast.Name)
-        and part.target.id == name
-        for node in body
-        for part in ast.walk(node)
-    )
-    return _assignments(*body)[name] > in_place
-
-
-def _joined(a: tuple[str, bool], b: tuple[str, bool], name: str) -> tuple[str, bool]:
-    """The type of a variable that is assigned both."""
-    if a == b:
-        return a
-    dtypes = {a[0], b[0]}
-    weak = a[1] and b[1]
-    if len(dtypes) == 1 and not dtypes - {"bool", "int64", "float64", "complex128"}:
-        return (a[0], weak)
-    if dtypes <= {"int8", "int16", "int32", "int64"}:
-        return ("int64", weak)
-    if dtypes <= {"int64", "float64"}:
-        return ("float64", weak)
-    raise NotLifted(f"{name} is {a[0]} at one place and {b[0]} at another")
-
-
-def _is_variable(value: Lifted) -> bool:
-    return isinstance(value, Value) and not value.is_array and isinstance(value.scalar, Variable)
-
-
-def _same(a: Lifted, b: Lifted) -> bool:
-    """Whether a name means the same after both branches."""
-    if not isinstance(a, Value) or not isinstance(b, Value) or a.is_array or b.is_array:
-        return a is b
-    return (a.scalar, a.weak) == (b.scalar, b.weak)
-
-
-def _storage(value: Lifted) -> str:
-    assert isinstance(value, Value)
-    assert value.storage is not None
-    return value.storage
-
-
-def _full_range(ends: list[affine.Affine]) -> tuple[affine.Affine, affine.Affine, affine.Affine]:
-    if len(ends) == 1:
-        return affine.ZERO, ends[0], affine.ONE
-    return ends[0], ends[1], ends[2] if len(ends) > 2 else affine.ONE
-
-
-def _integer(a: affine.Affine) -> Expression:
-    return Position(a) if a.terms else Constant(a.constant, "int64")
-
-

@@ -3,9 +3,9 @@
 Numba calls the C library once per element. `exp` here is straight-line code: with n the integer
 nearest to x / ln 2 and r = x - n ln 2, computed with ln 2 in two parts (W. J. Cody and W. Waite,
 "Software Manual for the Elementary Functions", 1980), exp(x) = 2**n exp(r), the latter by its
-Taylor polynomial, whose remainder for |r| <= ln(2)/2 is below a quarter of a unit in the last place.
-Errors stay below 2 units in the last place. 2**n is put together from bits in two factors, so that results
-that are subnormal or overflow come out right. NaN gives NaN.
+Taylor polynomial, whose remainder for |r| <= ln(2)/2 is below a quarter of a unit in the last
+place. Errors stay below 2 units in the last place. 2**n is put together from bits in two factors,
+so that results that are subnormal or overflow come out right. NaN gives NaN.
 """
 
 from __future__ import annotations

@@ -1,0 +1,95 @@
+"""Small questions about names, types and values that lifting statements asks."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+
+from outpace.codegen.dims import Affine
+from outpace.codegen.nests import affine
+from outpace.codegen.nests.ir import Constant, Expression, Position, Variable
+from outpace.codegen.nests.values import Lifted, Value, cast, element
+from outpace.errors import NotLifted
+
+Types = dict[str, tuple[str, bool]]
+"""Dtype of each scalar variable, and whether it is a Python scalar."""
+
+
+def converted_to(value: Value, dtype: str) -> Value:
+    """The value as it is stored into an array of this dtype."""
+    return Value(dtype, value.shape, lambda i: cast(value.at(i), dtype), value.weak)
+
+
+def stretched(value: Value, shape: tuple[Affine, ...]) -> Value:
+    """The value broadcast to a shape."""
+    return Value(value.dtype, shape, lambda i: element(value, i))
+
+
+def assignments(*nodes: ast.AST) -> Counter[str]:
+    """How often each name is stored in these statements; arguments count once."""
+    found: Counter[str] = Counter()
+    for node in nodes:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                found[part.id] += 1
+            elif isinstance(part, ast.arg):
+                found[part.arg] += 1
+    return found
+
+
+def is_rebound(name: str, body: list[ast.stmt]) -> bool:
+    """Whether a block assigns a name other than in place."""
+    in_place = sum(
+        isinstance(part, ast.AugAssign)
+        and isinstance(part.target, ast.Name)
+        and part.target.id == name
+        for node in body
+        for part in ast.walk(node)
+    )
+    return assignments(*body)[name] > in_place
+
+
+def joined_type(a: tuple[str, bool], b: tuple[str, bool], name: str) -> tuple[str, bool]:
+    """The type of a variable that is assigned both."""
+    if a == b:
+        return a
+    dtypes = {a[0], b[0]}
+    weak = a[1] and b[1]
+    if len(dtypes) == 1 and not dtypes - {"bool", "int64", "float64", "complex128"}:
+        return (a[0], weak)
+    if dtypes <= {"int8", "int16", "int32", "int64"}:
+        return ("int64", weak)
+    if dtypes <= {"int64", "float64"}:
+        return ("float64", weak)
+    raise NotLifted(f"{name} is {a[0]} at one place and {b[0]} at another")
+
+
+def is_variable(value: Lifted) -> bool:
+    """Whether a name stands for a scalar variable."""
+    return isinstance(value, Value) and not value.is_array and isinstance(value.scalar, Variable)
+
+
+def same_value(a: Lifted, b: Lifted) -> bool:
+    """Whether a name means the same after both branches."""
+    if not isinstance(a, Value) or not isinstance(b, Value) or a.is_array or b.is_array:
+        return a is b
+    return (a.scalar, a.weak) == (b.scalar, b.weak)
+
+
+def storage_of(value: Lifted) -> str:
+    """The array that a name is known to stand for."""
+    assert isinstance(value, Value)
+    assert value.storage is not None
+    return value.storage
+
+
+def full_range(ends: list[Affine]) -> tuple[Affine, Affine, Affine]:
+    """Start, stop and step of `range(*ends)`."""
+    if len(ends) == 1:
+        return affine.ZERO, ends[0], affine.ONE
+    return ends[0], ends[1], ends[2] if len(ends) > 2 else affine.ONE
+
+
+def integer_expression(a: Affine) -> Expression:
+    """An affine integer, or a literal."""
+    return Position(a) if a.terms else Constant(a.constant, "int64")
