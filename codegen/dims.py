@@ -38,23 +38,24 @@ def parse_dim(text: str) -> Affine:
     Raises:
         ContractError: It is not affine with integer coefficients.
     """
-    if any(mark in text for mark in ("...", "*", "#", "_", "?", "=")) and not _is_product(text):
-        raise ContractError(
-            f"dim {text!r}: `...`, `*`, `#`, `_`, `?` and `=` are not supported; "
-            "write a name, an integer, or an affine expression such as `I+4`"
-        )
+    if "..." in text or any(mark in text for mark in "#?=") or text.startswith("*"):
+        raise _unsupported(text)
     try:
         tree = ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        raise ContractError(f"dim {text!r} is not an expression: {error.msg}") from error
+    except (SyntaxError, ValueError) as error:
+        raise ContractError(
+            f"dim {text!r} is not an expression: {error}; write each axis without spaces"
+        ) from error
+    if any(isinstance(n, ast.Name) and n.id.startswith("_") for n in ast.walk(tree)):
+        raise _unsupported(text)
     return _affine(tree, text)
 
 
-def _is_product(text: str) -> bool:
-    """Whether the marks in it can only be a multiplication or a name such as `n_x`."""
-    if "..." in text or any(mark in text for mark in "#?=") or text.startswith(("*", "_")):
-        return False
-    return text.replace("_", "a").replace("*", "+").isprintable()
+def _unsupported(text: str) -> ContractError:
+    return ContractError(
+        f"dim {text!r}: `...`, `*name`, `#`, `_`, `?` and `=` are not supported; "
+        "write a name, an integer, or an affine expression such as `I+4`"
+    )
 
 
 def _affine(node: ast.expr, text: str) -> Affine:
@@ -92,7 +93,7 @@ def _product(a: Affine, b: Affine) -> Affine | None:
 
 
 def _scaled(a: Affine, factor: int) -> Affine:
-    return Affine(a.constant * factor, tuple((n, c * factor) for n, c in a.terms))
+    return Affine(a.constant * factor, tuple((n, c * factor) for n, c in a.terms if factor))
 
 
 def _sum(a: Affine, b: Affine) -> Affine:

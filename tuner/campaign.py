@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice, product
 from math import log
 from os import sched_getaffinity
@@ -17,15 +16,12 @@ import msgspec
 import numpy as np
 
 from outpace.codegen.domain import evaluate as evaluate_expression
+from outpace.codegen.drafters.builtin import PLAIN_IDEA
 from outpace.codegen.reference import Reference
-from outpace.kernels import promotions as store
-from outpace.kernels.promotions import StoredPromotion
 from outpace.model import (
     Draft,
-    Evidence,
     PairSamples,
     Promotion,
-    Speedup,
     Status,
     Target,
     Trial,
@@ -33,11 +29,18 @@ from outpace.model import (
     Workload,
 )
 from outpace.tuner.confirm import Confirmation, confirm, one_process_pair
-from outpace.tuner.evaluate import Evaluation, build_and_check, screen, trial_of
+from outpace.tuner.evaluate import (
+    Evaluation,
+    build_and_check,
+    capacity_for,
+    screen,
+    trial_of,
+)
 from outpace.tuner.events import Ended, Message, Moved, Observer, OneAtATime, Planned, Timed
+from outpace.tuner.gate import Gate
 from outpace.tuner.journal import AlphaLedger, Journal, Promoted, TrialRecord
-from outpace.tuner.plan import Plan, make_plan
-from outpace.tuner.process import end_all
+from outpace.tuner.plan import Plan, make_plan, reference_worker
+from outpace.tuner.process import Worker, end_all
 from outpace.tuner.rule import THRESHOLD
 from outpace.tuner.selfcheck import CheckedReference, check_reference
 
@@ -108,7 +111,7 @@ class Campaign:
         self.observer = OneAtATime(observer)
         self.trials: list[Trial] = []
         self.notes: list[str] = []
-        self._promoted = promoted
+        self._gate = Gate(reference, target, promoted)
         self._workloads = workloads
         self._begin = time.monotonic()
         self._evaluations: dict[str, Evaluation] = {}
@@ -145,11 +148,14 @@ class Campaign:
         wanted = self._new(variants)
         for variant in wanted:
             self.observer.notice(Planned(variant.label, variant.hash, variant.draft.language))
-        for evaluation in self._build_all(wanted):
-            if self._out_of_time():
-                self._end(evaluation.variant, _unspent(evaluation.variant))
-            else:
-                self._screen(evaluation)
+        built = self._build_all(wanted)
+        sizes = [plan.workload.sizes for plan in self._plans]
+        with reference_worker(self.reference, capacity_for(self.reference, sizes)) as pacer:
+            for evaluation in built:
+                if self._out_of_time():
+                    self._end(evaluation.variant, _unspent(evaluation.variant))
+                else:
+                    self._screen(evaluation, pacer)
 
     def _new(self, variants: Iterable[Variant]) -> list[Variant]:
         """Variants not seen in this run, nor ended for good in an earlier one, within budget."""
@@ -195,10 +201,10 @@ class Campaign:
         self.observer.notice(Moved(variant.hash, "building"))
         return build_and_check(self.reference, self.checked, variant)
 
-    def _screen(self, evaluation: Evaluation) -> None:
+    def _screen(self, evaluation: Evaluation, pacer: Worker) -> None:
         variant = evaluation.variant
         self.observer.notice(Moved(variant.hash, "screening"))
-        trial = screen(self.reference, self._plans, evaluation)
+        trial = screen(self.reference, self._plans, evaluation, pacer)
         if trial is not None:
             self._end(variant, trial)
             return
@@ -229,6 +235,7 @@ class Campaign:
         ledger = AlphaLedger(self.reference.source_hash)
         undecided = list(self._plans)
         tried: set[tuple[str, str]] = set()
+        decided: set[str] = set()
         promoted: list[tuple[Promotion, Path | None]] = []
         for attempt in range(1, attempts + 1):
             groups = self._finalists(undecided, tried, screened=screened)
@@ -241,9 +248,10 @@ class Campaign:
                 results = self._confirm(self._evaluations[key], plans, share)
                 tried |= {(key, plan.workload.name) for plan in plans}
                 if any(r.status is Status.FASTER for r in results):
-                    promoted.append(self._promote(self._evaluations[key], results, share, dry_run))
-            won = {e.workload.name for p, _ in promoted for e in p.evidence}
-            undecided = [plan for plan in undecided if plan.workload.name not in won]
+                    finalist = self._evaluations[key]
+                    promoted.append(self._promote(finalist, results, share, dry_run=dry_run))
+                decided |= {r.workload.name for r in results if r.decided}
+            undecided = [plan for plan in undecided if plan.workload.name not in decided]
         self._end_losers(tried)
         last = self._plans[-1].workload.name
         return sorted(promoted, key=lambda p: any(e.workload.name == last for e in p[0].evidence))
@@ -334,7 +342,7 @@ class Campaign:
         """Workloads grouped by the promotion that serves them now."""
         groups: dict[str, tuple[Evaluation | None, list[Plan]]] = {}
         for plan in plans:
-            stored = self._incumbent(plan.workload)
+            stored = self._gate.incumbent(plan.workload)
             if stored is None:
                 groups.setdefault("", (None, []))[1].append(plan)
                 continue
@@ -343,24 +351,6 @@ class Campaign:
                 groups[key] = (self._evaluated(stored.variant, finalist), [])
             groups[key][1].append(plan)
         return list(groups.values())
-
-    def _incumbent(self, workload: Workload) -> Promotion | None:
-        """The newest promotion that was confirmed at this workload."""
-        fitting = [
-            stored.promotion
-            for stored in self._current_promotions()
-            if any(e.workload.sizes == workload.sizes for e in stored.promotion.evidence)
-        ]
-        return max(fitting, key=lambda p: p.created, default=None)
-
-    def _current_promotions(self) -> list[StoredPromotion]:
-        """Promotions of this very source that would be served on this target."""
-        return [
-            stored
-            for stored in store.find(self.reference, self._promoted)
-            if stored.promotion.key.source_hash == self.reference.source_hash
-            and stored.promotion.key.target == self.target.key
-        ]
 
     def _evaluated(self, variant: Variant, finalist: Variant) -> Evaluation | None:
         """An incumbent, built and checked again; None if it no longer passes."""
@@ -374,94 +364,44 @@ class Campaign:
             return None
         return outcome
 
-    # --- promotion ----------------------------------------------------------------------------
-
     def _promote(
-        self,
-        finalist: Evaluation,
-        results: Sequence[Confirmation],
-        alpha: float,
-        dry_run: bool,
+        self, finalist: Evaluation, results: Sequence[Confirmation], alpha: float, *, dry_run: bool
     ) -> tuple[Promotion, Path | None]:
-        won = [r for r in results if r.status is Status.FASTER]
-        evidence = tuple(self._evidence(finalist, r, alpha / len(results)) for r in won)
-        promotion = Promotion(
-            self.reference.name,
-            store.key_for(self.reference, self.target, [e.workload for e in evidence]),
-            finalist.variant,
-            evidence,
-            self.target,
-            won[0].grade,
-            self.reference.contract,
-            tuple(self.checked.refused_sizes),
-            datetime.now(UTC).isoformat(timespec="seconds"),
+        promotion = self._gate.promotion(
+            finalist.variant, self.checked, results, alpha, self._over_numba(finalist)
         )
         if dry_run:
             return promotion, None
-        path = store.write(promotion, self.reference, self._promoted)
+        path = self._gate.write(promotion)
         self.journal.append(Promoted(path=str(path), key=promotion.key.hash))
-        self._supersede(path, [e.workload for e in evidence])
         return promotion, path
 
-    def _supersede(self, path: Path, workloads: Sequence[Workload]) -> None:
-        """Leave older promotions only the workloads that the new one does not cover."""
-        sizes = [w.sizes for w in workloads]
-        for stored in self._current_promotions():
-            old = stored.promotion
-            kept = tuple(e for e in old.evidence if e.workload.sizes not in sizes)
-            if stored.path == path or len(kept) == len(old.evidence):
-                continue
-            if kept:
-                key = store.key_for(self.reference, self.target, [e.workload for e in kept])
-                narrowed = msgspec.structs.replace(old, key=key, evidence=kept)
-                store.write(narrowed, self.reference, self._promoted)
-            store.remove(stored.path)
-
-    def _evidence(self, finalist: Evaluation, result: Confirmation, alpha: float) -> Evidence:
-        assert result.speedup is not None
-        checks = {
-            "drawn cases": len(self.checked.cases),
-            "timed outputs": result.timed_outputs,
-            "full rule": result.audited,
-        }
-        return Evidence(
-            result.workload,
-            result.speedup,
-            result.samples,
-            self.checked.oracle.mode,
-            checks,
-            alpha,
-            result.over_incumbent,
-            self._over_numba(finalist, result.workload.name),
-        )
-
-    def _over_numba(self, finalist: Evaluation, workload: str) -> float | None:
+    def _over_numba(self, finalist: Evaluation) -> dict[str, float]:
+        """Screened speedup over the plain Numba draft, where it was evaluated."""
         for other in self._evaluations.values():
-            if other.variant.draft.provenance.idea == "plain numba":
-                return other.seconds[workload] / finalist.seconds[workload]
-        return None
+            if other.variant.draft.provenance.idea == PLAIN_IDEA:
+                return {name: other.seconds[name] / s for name, s in finalist.seconds.items()}
+        return {}
 
     # --- the end ------------------------------------------------------------------------------
 
     def _end_losers(self, tried: set[tuple[str, str]]) -> None:
         """A trial for every workload at which a screened variant was not confirmed."""
-        for key, evaluation in self._evaluations.items():
-            for plan in self._plans:
-                name = plan.workload.name
-                if (key, name) in tried:
-                    continue
-                ratio = _ratio(plan, evaluation)
+        for plan in self._plans:
+            name = plan.workload.name
+            losers = [e for key, e in self._evaluations.items() if (key, name) not in tried]
+            for loser in sorted(losers, key=lambda e: e.seconds[name]):
+                ratio = _ratio(plan, loser)
                 why = "another variant was faster" if ratio > THRESHOLD else "not worth confirming"
                 trial = trial_of(
-                    evaluation.variant,
+                    loser.variant,
                     Status.NOT_FASTER,
                     f"{ratio:.2f}x of the reference when screened; {why}",
                     workload=name,
                     stage="screen",
-                    grade=evaluation.grade,
-                    speedup=Speedup(ratio, ratio, ratio, 0.0),
+                    grade=loser.grade,
                 )
-                self._end(evaluation.variant, trial)
+                self._end(loser.variant, trial)
 
     def verdict(self) -> Status:
         """One status for a judged draft: the worst failure, else the best outcome."""
@@ -488,7 +428,9 @@ def _unspent(variant: Variant) -> Trial:
 
 
 def _stands(workload: Workload) -> Confirmation:
-    return Confirmation(workload, Status.NOT_FASTER, "it is the promotion that is served already")
+    return Confirmation(
+        workload, Status.NOT_FASTER, "it is the promotion that is served already", stands=True
+    )
 
 
 def _trial_of_confirmation(finalist: Evaluation, result: Confirmation) -> Trial:

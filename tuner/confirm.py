@@ -62,6 +62,19 @@ class Confirmation:
     counterexample: Counterexample | None = None
     details: str = ""
     grade: Grade = Grade.D
+    stands: bool = False
+    """Whether the finalist is what serves this workload already."""
+
+    @property
+    def decided(self) -> bool:
+        """Whether no other finalist needs to be tried at this workload."""
+        return self.stands or self.status is Status.FASTER
+
+    @property
+    def measured(self) -> Speedup:
+        """The speedup of a confirmation that was carried through."""
+        assert self.speedup is not None
+        return self.speedup
 
 
 @dataclass

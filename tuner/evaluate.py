@@ -30,6 +30,8 @@ CALL_LIMIT = 20.0
 """Seconds for one call on a small drawn case, compilation of a plain function included."""
 SCREEN_CALLS = 7
 SCREEN_SECONDS = 2.0
+PACED_SECONDS = 0.3
+"""References slower than this are not run again for each variant."""
 
 
 @dataclass
@@ -101,7 +103,7 @@ def build_and_check(
         with Worker(
             reference.contract,
             folder,
-            _capacity(reference, [case.sizes for case in checked.cases]),
+            capacity_for(reference, [case.sizes for case in checked.cases]),
             variant=variant,
             start_limit=BUILD_LIMIT,
         ) as worker:
@@ -138,25 +140,35 @@ def _sizes(case: Case) -> str:
     return ", ".join(f"{name}={size}" for name, size in case.sizes.items())
 
 
-def _capacity(reference: Reference, sizes: Sequence[dict[str, int]]) -> tuple[int, int]:
+def capacity_for(reference: Reference, sizes: Sequence[dict[str, int]]) -> tuple[int, int]:
+    """Arena sizes that hold one call at any of these sizes."""
     rooms = [bytes_of(reference.contract, s) for s in sizes]
     return max(r for r, _ in rooms), max(w for _, w in rooms)
 
 
-def screen(reference: Reference, plans: Sequence[Plan], evaluation: Evaluation) -> Trial | None:
+def screen(
+    reference: Reference, plans: Sequence[Plan], evaluation: Evaluation, pacer: Worker
+) -> Trial | None:
     """Time an evaluated variant at every workload, verified; fills its `seconds`.
+
+    Args:
+        reference: What it is a variant of.
+        plans: The workloads.
+        evaluation: The variant.
+        pacer: A process that runs the reference between the calls, so that times measured while
+            the machine was busy compare with those measured while it was not.
 
     Returns:
         A trial when the variant is wrong or fails at a workload, else None.
     """
     variant = evaluation.variant
-    capacity = _capacity(reference, [plan.workload.sizes for plan in plans])
+    capacity = capacity_for(reference, [plan.workload.sizes for plan in plans])
     workload = ""
     try:
         with Worker(reference.contract, evaluation.folder, capacity, variant=variant) as worker:
             for plan in plans:
                 workload = plan.workload.name
-                mismatch = _screen_workload(reference, plan, evaluation, worker)
+                mismatch = _screen_workload(reference, plan, evaluation, worker, pacer)
                 if mismatch is not None:
                     return trial_of(
                         variant,
@@ -181,10 +193,11 @@ def screen(reference: Reference, plans: Sequence[Plan], evaluation: Evaluation) 
 
 
 def _screen_workload(
-    reference: Reference, plan: Plan, evaluation: Evaluation, worker: Worker
+    reference: Reference, plan: Plan, evaluation: Evaluation, worker: Worker, pacer: Worker
 ) -> Mismatch | None:
     limit = 10.0 + 20.0 * plan.reference_seconds
     times: list[float] = []
+    paces: list[float] = []
     rng = np.random.default_rng()
     first = True
     while len(times) < SCREEN_CALLS and sum(times) < SCREEN_SECONDS:
@@ -197,5 +210,9 @@ def _screen_workload(
         if not first:
             times.append(seconds)
         first = False
-    evaluation.seconds[plan.workload.name] = median(times) + plan.allocation_seconds
+        if plan.reference_seconds < PACED_SECONDS:
+            pacer.prepare([plan.calls[which]])
+            paces.append(pacer.run(limit))
+    pace = median(paces[1:]) / plan.reference_seconds if len(paces) > 1 else 1.0
+    evaluation.seconds[plan.workload.name] = median(times) / pace + plan.allocation_seconds
     return None

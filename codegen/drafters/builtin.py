@@ -9,9 +9,11 @@ from outpace.codegen.drafters.base import DraftingTask, Proposal
 from outpace.codegen.drafters.plain import plain_source
 from outpace.codegen.nests.emit_numba import NumbaOptions, numba_source
 from outpace.codegen.nests.fuse import fused
+from outpace.codegen.nests.hoist import hoisted
 from outpace.codegen.nests.inline import inlined
 from outpace.codegen.nests.lift import lift
 from outpace.codegen.nests.pingpong import ping_ponged
+from outpace.codegen.nests.reuse import reused
 from outpace.errors import NotLifted
 from outpace.model import Draft, Provenance
 
@@ -45,7 +47,7 @@ class BuiltinDrafter:
     def _lifted(self, task: DraftingTask) -> Iterator[tuple[str, str]]:
         program = ping_ponged(lift(task.reference))
         for idea, form in (("recomputed", inlined(program)), ("fused", program)):
-            final = fused(form)
+            final = hoisted(reused(fused(form)))
             for options in _with_vector_math(_options(task)):
                 source = numba_source(final, options)
                 if options.parallel and "numba.prange" not in source:

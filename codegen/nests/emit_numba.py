@@ -80,7 +80,7 @@ def numba_source(program: Program, options: NumbaOptions) -> str:
         flags.append("parallel=True")
     if options.fastmath:
         flags.append(f"fastmath={{{', '.join(repr(f) for f in EXACT_FASTMATH)}}}")
-    writer = _Writer(options, _worth_threads(program))
+    writer = _Writer(program, options)
     names = ", ".join(p.name for p in program.parameters)
     lines = [f"@numba.njit({', '.join(flags)})", f"def kernel({names}):"]
     lines += [f"    {_size(s)}" for s in program.sizes]
@@ -122,9 +122,11 @@ def _depth(nest: Nest) -> int:
 class _Writer:
     """Writes statements; reductions become loops in front of the statement that uses them."""
 
-    def __init__(self, options: NumbaOptions, worth_threads: int) -> None:
+    def __init__(self, program: Program, options: NumbaOptions) -> None:
         self._options = options
-        self._worth_threads = worth_threads
+        self._dims = {s.name for s in program.sizes}
+        self._worth_threads = _worth_threads(program)
+        self._prefix = walk.unused_prefix(program, "acc")
         self._accumulators = 0
 
     def block(self, body: Iterable[Statement], *, parallel: bool) -> list[str]:
@@ -141,15 +143,27 @@ class _Writer:
             case Nest():
                 return self._nest(s, parallel)
             case Allocate(array=array):
-                return [f"{array.name} = np.empty({_shape(array)}, np.{_numpy_name(array.dtype)})"]
+                return [
+                    f"{array.name} = np.empty({self._shape(array)}, np.{_numpy_name(array.dtype)})"
+                ]
             case Reshape(array=array, base=base):
-                return [f"{array.name} = {base}.reshape({_shape(array)})"]
+                return [f"{array.name} = {base}.reshape({self._shape(array)})"]
             case Rebind(targets=targets, sources=sources):
                 return [f"{', '.join(targets)} = {', '.join(sources)}"]
             case Jump():
                 return [s.value]
             case _:
                 return self._control(s, parallel)
+
+    def _shape(self, a: Array) -> str:
+        """A tuple of extents; one that may be negative stands for 0."""
+        parts = [
+            affine.text(n)
+            if n.constant >= 0 and all(c > 0 and name in self._dims for name, c in n.terms)
+            else f"max({affine.text(n)}, 0)"
+            for n in a.shape
+        ]
+        return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
 
     def _control(self, s: Loop | If | While, parallel: bool) -> list[str]:
         match s:
@@ -183,7 +197,7 @@ class _Writer:
         def change(part: Expression) -> Expression:
             if not isinstance(part, Reduce):
                 return part
-            name = f"acc{self._accumulators}"
+            name = f"{self._prefix}{self._accumulators}"
             self._accumulators += 1
             lines.extend(_accumulate(name, part, vector=self._options.vector_math))
             wide = _accumulator_dtype(part)
@@ -356,12 +370,7 @@ def _numpy_name(dtype: str) -> str:
 
 
 def _indices(indices: Iterable[Expression]) -> str:
-    return ", ".join(text(i) for i in indices)
-
-
-def _shape(a: Array) -> str:
-    parts = [f"max({affine.text(n)}, 0)" if n.terms else affine.text(n) for n in a.shape]
-    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+    return ", ".join(text(i) for i in indices) or "()"
 
 
 def _range_arguments(start: Expression, stop: Expression, step: Expression) -> str:

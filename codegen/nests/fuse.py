@@ -39,7 +39,7 @@ def fused(program: Program) -> Program:
 
 def _merged(body: Body, aliases: Aliases) -> Body:
     result: list[Statement] = []
-    for s in body:
+    for s in _allocations_first(body, aliases):
         if not isinstance(s, Nest):
             result.append(walk.with_blocks(s, lambda inner: _merged(inner, aliases)))
             continue
@@ -51,6 +51,19 @@ def _merged(body: Body, aliases: Aliases) -> Body:
     return tuple(
         replace(s, body=_merged(s.body, aliases)) if isinstance(s, Nest) else s for s in result
     )
+
+
+def _allocations_first(body: Body, aliases: Aliases) -> Body:
+    """The block with allocations as early as possible, so that they part no nests."""
+    result: list[Statement] = []
+    for s in body:
+        place = len(result)
+        if isinstance(s, Allocate):
+            own = effects_of([s], aliases)
+            while place and own.commutes(effects_of([result[place - 1]], aliases)):
+                place -= 1
+        result.insert(place, s)
+    return tuple(result)
 
 
 def _partner(before: list[Statement], nest: Nest, aliases: Aliases) -> tuple[int, Nest | None]:

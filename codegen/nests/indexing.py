@@ -181,5 +181,9 @@ def _start(builder: Builder, bound: Value, extent: Affine) -> Affine:
 
 def _from_end(bound: Affine, extent: Affine) -> Expression:
     """A bound that may be negative, counted from the end, and 0 where that is before the start."""
-    turned = Apply(Op.WRAP, (Position(bound), Position(extent)), "int64")
-    return Apply(Op.MAXIMUM, (turned, Constant(0, "int64")), "int64")
+    zero = Constant(0, "int64")
+    turned: Expression = Position(affine.plus(extent, bound))
+    if bound.terms:
+        negative = Apply(Op.LESS, (Position(bound), zero), "bool")
+        turned = Apply(Op.WHERE, (negative, turned, Position(bound)), "int64")
+    return Apply(Op.MAXIMUM, (turned, zero), "int64")

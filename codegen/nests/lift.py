@@ -17,11 +17,14 @@ from outpace.codegen.nests.results import deliver
 from outpace.codegen.nests.scopes import Types
 from outpace.codegen.nests.statements import Statements
 from outpace.codegen.nests.values import Lifted, position, scalar_value, stored
+from outpace.codegen.nests.vector_math import HELPERS
 from outpace.codegen.reference import Reference
 from outpace.errors import NotLifted
 from outpace.model import Argument, Contract, Output
 
-_RESERVED = frozenset({"np", "numba", "kernel", "range", "abs", "min", "max", *keyword.kwlist})
+_NEEDED = HELPERS | {"np", "numba", "range", "abs", "min", "max"}
+"""Names that generated code uses, so that no argument may have them."""
+_RESERVED = _NEEDED | {"kernel", *keyword.kwlist}
 
 
 def lift(reference: Reference) -> Program:
@@ -107,6 +110,8 @@ def _line_offset(reference: Reference) -> int:
 
 
 def _argument(p: Array | Scalar) -> Lifted:
+    if p.name in _NEEDED:
+        raise NotLifted(f"an argument called {p.name}")
     if isinstance(p, Array):
         return stored(p.name, p.dtype, p.shape)
     if p.dtype == "int64":

@@ -34,10 +34,11 @@ Body = tuple[Statement, ...]
 def ping_ponged(program: Program) -> Program:
     """The program with two buffers wherever the pattern occurs at its top level."""
     body: list[Statement] = []
-    for s in program.body:
+    for place, s in enumerate(program.body):
         found = _pattern(program, s) if isinstance(s, Loop) else None
         if isinstance(s, Loop) and found is not None:
-            body += _rewritten(s, *found)
+            body += _rewritten(program, s, *found)
+            program = replace(program, body=(*body, *program.body[place + 1 :]))
         else:
             body.append(s)
     return without_unused(replace(program, body=tuple(body)))
@@ -111,10 +112,10 @@ def _extents(s: Statement) -> list[Affine]:
     return [r.extent for r in s.ranges]
 
 
-def _rewritten(loop: Loop, place: int, target: Array) -> Body:
+def _rewritten(program: Program, loop: Loop, place: int, target: Array) -> Body:
     """The loop with two buffers; an output takes part through a local copy."""
-    old = replace(target, name=f"{target.name}_old")
-    new = replace(target, name=f"{target.name}_new")
+    old = replace(target, name=walk.unused_prefix(program, f"{target.name}_old"))
+    new = replace(target, name=walk.unused_prefix(program, f"{target.name}_new"))
     first, second = loop.body[place], loop.body[place + 1]
     store, back = _single_store(first), _single_store(second)
     assert isinstance(first, Nest)
@@ -140,6 +141,6 @@ def _rewritten(loop: Loop, place: int, target: Array) -> Body:
 
 
 def _copied(shape: Array, source: str, target: str) -> Nest:
-    ranges = tuple(Range(f"{target}_i{k}", extent) for k, extent in enumerate(shape.shape))
+    ranges = tuple(Range(f"{target}_at{k}", extent) for k, extent in enumerate(shape.shape))
     here = tuple(Position(affine.symbol(r.name)) for r in ranges)
     return Nest(ranges, (Store(target, here, Load(source, here, shape.dtype)),))

@@ -73,6 +73,8 @@ def same_value(a: Lifted, b: Lifted) -> bool:
     """Whether a name means the same after both branches."""
     if not isinstance(a, Value) or not isinstance(b, Value) or a.is_array or b.is_array:
         return a is b
+    if isinstance(a.scalar, Variable) and isinstance(b.scalar, Variable):
+        return a.scalar.name == b.scalar.name
     return (a.scalar, a.weak) == (b.scalar, b.weak)
 
 

@@ -426,11 +426,20 @@ class Statements:
         other = self._inside(before, orelse)
         second = self._environment
         self._expressions.environment = {
-            name: value
+            name: self._merged(value, second[name])
             for name, value in first.items()
             if name in second and same_value(value, second[name])
         }
         self._builder.emit(If(condition, chosen, other))
+
+    def _merged(self, value: Lifted, other: Lifted) -> Lifted:
+        """What a name stands for after two branches in which it is the same."""
+        if isinstance(value, Value) and not value.is_array and value is not other:
+            variable = value.scalar
+            if isinstance(variable, Variable) and variable.name in self.types:
+                dtype, weak = self.types[variable.name]
+                return scalar_value(Variable(variable.name, dtype), weak=weak)
+        return value
 
     def _condition(self, test: ast.expr) -> Expression:
         value = self._expressions.value(test)

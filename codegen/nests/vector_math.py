@@ -18,6 +18,8 @@ from outpace.codegen.nests.ir import Apply, Expression, Op, Program, Reduce, Red
 
 EXTREMES = {Reduction.MAX: "larger", Reduction.MIN: "smaller"}
 """The function that each of these reductions uses."""
+HELPERS = frozenset({"exp_float32", "exp_float64", "larger", "smaller"})
+"""Names of the functions, which programs must not use."""
 DTYPES = ("float32", "float64")
 """Dtypes for which there are such functions."""
 
@@ -63,7 +65,7 @@ def _exponential_source(dtype: str) -> str:
             f"    r = (c - n * {real}({high})) - n * {real}({low!r})",
             f"    p = {real}({1 / math.factorial(degree)!r})",
             *steps,
-            f"    k = np.{integer}(np.int32(n))",
+            "    k = np.int32(n)" if dtype == "float32" else "    k = np.int64(np.int32(n))",
             f"    h = np.{integer}(k >> 1)",
             f"    first = np.{integer}((h + {bias}) << {bits}).view({real})",
             f"    second = np.{integer}((k - h + {bias}) << {bits}).view({real})",

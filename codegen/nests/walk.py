@@ -8,6 +8,7 @@ from dataclasses import replace
 from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine
 from outpace.codegen.nests.ir import (
+    Allocate,
     Apply,
     Assign,
     Cast,
@@ -18,7 +19,9 @@ from outpace.codegen.nests.ir import (
     Loop,
     Nest,
     Position,
+    Program,
     Reduce,
+    Reshape,
     Statement,
     Store,
     Variable,
@@ -191,3 +194,28 @@ def names_in(e: Expression) -> set[str]:
 def scalars_written(body: Iterable[Statement]) -> set[str]:
     """Scalar variables that a block assigns or defines."""
     return {s.name for s in statements(body) if isinstance(s, Assign | Define | Loop)}
+
+
+def names_of(program: Program) -> set[str]:
+    """Every name that a program gives to something."""
+    names = {p.name for p in program.parameters} | {s.name for s in program.sizes}
+    for s in statements(program.body):
+        if isinstance(s, Assign | Define | Loop):
+            names.add(s.name)
+        elif isinstance(s, Allocate | Reshape):
+            names.add(s.array.name)
+        elif isinstance(s, Nest):
+            names.update(r.name for r in s.ranges)
+        for own in own_expressions(s):
+            for e in expressions(own):
+                if isinstance(e, Reduce):
+                    names.update(r.name for r in e.ranges)
+    return names
+
+
+def unused_prefix(program: Program, prefix: str) -> str:
+    """The prefix, or a longer one, with which no name of the program begins."""
+    names = names_of(program)
+    while any(name.startswith(prefix) for name in names):
+        prefix += "_"
+    return prefix

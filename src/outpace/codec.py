@@ -26,7 +26,7 @@ class Value(msgspec.Struct, frozen=True, tag=True):
 
 
 class ArrayRecord(Value, frozen=True):
-    """A NumPy array as base64 of its C-contiguous bytes."""
+    """A NumPy array of numbers as base64 of its C-contiguous little-endian bytes."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -34,19 +34,31 @@ class ArrayRecord(Value, frozen=True):
 
     @classmethod
     def of(cls, array: np.ndarray[Any, Any]) -> ArrayRecord:
-        """Record an array of any layout."""
-        data = base64.b64encode(array.tobytes(order="C")).decode("ascii")
+        """Record an array of any layout and byte order."""
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        data = base64.b64encode(little.tobytes(order="C")).decode("ascii")
         return cls(array.dtype.name, tuple(int(n) for n in array.shape), data)
 
     def array(self) -> np.ndarray[Any, Any]:
-        """The array again, C-contiguous and writable."""
+        """The array again, C-contiguous, writable and in native byte order.
+
+        Raises:
+            CodecError: Bytes, dtype and shape do not belong together.
+        """
         import numpy as np  # noqa: PLC0415  (keeps `import outpace` light)
 
-        flat = np.frombuffer(base64.b64decode(self.data), dtype=self.dtype)
-        return flat.reshape(self.shape).copy()
+        try:
+            dtype = np.dtype(self.dtype)
+            raw = base64.b64decode(self.data, validate=True)
+            flat = np.frombuffer(raw, dtype=dtype.newbyteorder("<"))
+            return flat.reshape(self.shape).astype(dtype)
+        except (TypeError, ValueError) as error:
+            raise CodecError(f"damaged {self.dtype} array of shape {self.shape}: {error}") from error
 
 
 V = TypeVar("V", bound=msgspec.Struct)
+_DAMAGE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What reading damaged or hostile bytes raises."""
 
 
 class _Envelope(msgspec.Struct):
@@ -73,7 +85,7 @@ def decode(data: bytes | str, kind: type[V]) -> V:
         envelope = msgspec.json.decode(data, type=_Envelope)
         name, _, version = envelope.schema.partition("/")
         newer = not version.isdecimal() or int(version) > SCHEMA_VERSION
-    except (msgspec.MsgspecError, ValueError) as error:
+    except _DAMAGE as error:
         raise CodecError(f"not a stored {kind.__name__}: {error}") from error
     if name != f"outpace.{kind.__name__.lower()}":
         raise CodecError(f"expected a stored {kind.__name__}, found {envelope.schema!r}")
@@ -85,7 +97,7 @@ def decode(data: bytes | str, kind: type[V]) -> V:
     try:
         plain = _restored(msgspec.json.decode(envelope.value))
         return msgspec.convert(plain, type=kind)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except _DAMAGE as error:
         raise CodecError(f"damaged {kind.__name__}: {error}") from error
 
 

@@ -140,9 +140,9 @@ def _deciding(trials: Sequence[Trial]) -> list[Trial]:
 def _print_losers(console: Console, trials: Sequence[Trial]) -> None:
     """The nearest misses first, then what went wrong with others."""
     decided = _deciding(trials)
-    timed = [t for t in decided if t.speedup is not None]
+    timed = [t for t in decided if t.status in (Status.NOT_FASTER, Status.INCONCLUSIVE)]
     timed.sort(key=lambda t: t.speedup.median if t.speedup else 0.0, reverse=True)
-    failed = [t for t in decided if t.speedup is None]
+    failed = [t for t in decided if t not in timed]
     for trial in (*timed[:_LISTED], *failed[:_LISTED]):
         console.print(_trial_line(trial), soft_wrap=True)
 
