@@ -66,19 +66,25 @@ def bind_sizes(contract: Contract, values: Mapping[str, Any]) -> dict[str, int]:
         value = values[argument.name]
         if argument.dims is None:
             if np.dtype(argument.dtype).kind in "iu":
-                known[argument.name] = int(value)
+                known[argument.name] = _integer(argument, value)
             continue
         _check_array(argument, value)
         arrays.append((argument.name, argument.dims, tuple(value.shape)))
     return bind_shapes(arrays, known)
 
 
+def _integer(argument: Argument, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ContractError(f"{argument.name}={value!r} is not an integer")
+    return int(value)
+
+
 def _check_array(argument: Argument, value: Any) -> None:
     if not isinstance(value, np.ndarray):
         raise ContractError(f"{argument.name} is a {type(value).__name__}, not a NumPy array")
-    if value.dtype.name != argument.dtype:
+    if value.dtype != np.dtype(argument.dtype):  # a name would not tell foreign byte order
         raise ContractError(
-            f"{argument.name} has dtype {value.dtype.name}, the annotation says {argument.dtype}"
+            f"{argument.name} has dtype {value.dtype!r}, the annotation says {argument.dtype}"
         )
 
 
@@ -92,6 +98,8 @@ def as_results(
     """
     if not contract.outputs:
         parts: tuple[Any, ...] = ()
+    elif returned is None:
+        raise ContractError("the reference returned None, annotated is a value")
     elif len(contract.outputs) > 1 and isinstance(returned, tuple | list):
         parts = tuple(returned)
     else:
@@ -107,16 +115,16 @@ def as_results(
         array = np.asarray(part)
         if output.scalar:
             array = array.reshape(1) if array.size == 1 else array
-            if array.dtype.kind == np.dtype(output.dtype).kind:
+            if np.can_cast(array.dtype, output.dtype, "same_kind"):
                 array = array.astype(output.dtype)
         if array.shape != shape:
             raise ContractError(
                 f"the reference returned shape {array.shape} for {output.name}, "
                 f"annotated is {' '.join(output.dims)!r} = {shape} at {dict(sizes)}"
             )
-        if array.dtype.name != output.dtype:
+        if array.dtype != np.dtype(output.dtype):
             raise ContractError(
-                f"the reference returned {array.dtype.name} for {output.name}, "
+                f"the reference returned {array.dtype!r} for {output.name}, "
                 f"annotated is {output.dtype}"
             )
         arrays.append(array)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from outpace.codegen.dims import parse_dim, split_dims
-from outpace.codegen.domain import free_names
+from outpace.codegen.dims import parse_dim, shape_of, split_dims
+from outpace.codegen.domain import free_names, holds, reduction_length
 from outpace.errors import ContractError
 from outpace.model import Argument, Block, Contract, Output, Tolerance, Workload
 
@@ -62,7 +63,7 @@ def build_contract(
         workloads=_workloads(fn, workloads, arguments, dims),
         where=where,
         reduction=reduction,
-        tolerance=Tolerance(rtol=tolerance) if isinstance(tolerance, float | int) else tolerance,
+        tolerance=_tolerance(tolerance),
         reproducible=reproducible,
         split=dict(split or {}),
     )
@@ -72,10 +73,7 @@ def build_contract(
 
 def size_names(contract: Contract) -> tuple[str, ...]:
     """Everything that a workload must give: the free dims, then the int arguments."""
-    ints = tuple(
-        a.name for a in contract.arguments if not a.is_array and np.dtype(a.dtype).kind in "iu"
-    )
-    return (*contract.dims, *ints)
+    return (*contract.dims, *_int_names(contract.arguments))
 
 
 def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
@@ -83,18 +81,26 @@ def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
         return typing.get_type_hints(fn, include_extras=True)
     except Exception as error:
         raise ContractError(
-            f"the annotations of {fn.__name__} cannot be evaluated: {error}; write {_EXAMPLE}"
+            f"the annotations of {fn.__name__} cannot be evaluated: {error}; import what they use "
+            f"at the top of the file, not under TYPE_CHECKING, and write {_EXAMPLE}"
         ) from error
 
 
 def _arguments(
     fn: Callable[..., Any], hints: Mapping[str, Any], mutates: Sequence[str]
 ) -> tuple[Argument, ...]:
+    if isinstance(mutates, str):
+        raise ContractError(f'mutates is a tuple of names; write mutates=("{mutates}",)')
     arguments = []
     for parameter in inspect.signature(fn).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise ContractError(f"{fn.__name__}: `{parameter}` is not supported; name each one")
         if parameter.name not in hints:
+            if not arguments and parameter.name in ("self", "cls"):
+                raise ContractError(
+                    f"{fn.__qualname__} is a method; move the computation into a function that "
+                    "takes arrays and numbers, and call that from the method"
+                )
             raise ContractError(
                 f"argument {parameter.name!r} of {fn.__name__} has no annotation; write {_EXAMPLE}"
             )
@@ -146,15 +152,15 @@ def _outputs(
             '`-> Float64[np.ndarray, "y x"]`, a tuple of those, or `-> None` with mutates='
         )
     hint = hints["return"]
-    if hint is type(None) or hint is None:
+    is_tuple = typing.get_origin(hint) is tuple
+    parts = typing.get_args(hint) if is_tuple else (hint,)
+    if parts in ((), (type(None),)):
         if not any(a.mutated for a in arguments):
             raise ContractError(
                 f"{fn.__name__} returns None and mutates nothing; declare mutates=(...)"
             )
         return ()
-    is_tuple = typing.get_origin(hint) is tuple
-    parts = typing.get_args(hint) if is_tuple else (hint,)
-    taken = {a.name for a in arguments}
+    taken = {a.name for a in arguments} | set(_names_in_dims(arguments))
     outputs = []
     for i, part in enumerate(parts):
         name = f"out{i}" if is_tuple else "out"
@@ -167,13 +173,24 @@ def _outputs(
 
 def _free_dims(arguments: Sequence[Argument], outputs: Sequence[Output]) -> tuple[str, ...]:
     """Dim names in order of first appearance, without int arguments."""
-    scalars = {a.name for a in arguments if not a.is_array}
-    names: dict[str, None] = {}
-    parts: tuple[Argument | Output, ...] = (*arguments, *outputs)
-    for part in parts:
-        for dim in part.dims or ():
-            names.update(dict.fromkeys(parse_dim(dim).names))
-    return tuple(name for name in names if name not in scalars)
+    ints = _int_names(arguments)
+    names = tuple(n for n in _names_in_dims((*arguments, *outputs)) if n not in ints)
+    for argument in arguments:
+        if argument.name in names:
+            raise ContractError(
+                f"the dim {argument.name!r} is also an argument; only an int argument can be a "
+                "dim, so rename one of them or annotate the argument as int"
+            )
+    return names
+
+
+def _names_in_dims(parts: Sequence[Argument | Output]) -> tuple[str, ...]:
+    names = (n for part in parts for dim in part.dims or () for n in parse_dim(dim).names)
+    return tuple(dict.fromkeys(names))
+
+
+def _int_names(arguments: Sequence[Argument]) -> list[str]:
+    return [a.name for a in arguments if not a.is_array and np.dtype(a.dtype).kind in "iu"]
 
 
 def _workloads(
@@ -182,8 +199,8 @@ def _workloads(
     arguments: Sequence[Argument],
     dims: Sequence[str],
 ) -> tuple[Workload, ...]:
-    ints = [a.name for a in arguments if not a.is_array and np.dtype(a.dtype).kind in "iu"]
-    floats = [a.name for a in arguments if not a.is_array and a.name not in ints]
+    ints = _int_names(arguments)
+    scalars = [a.name for a in arguments if not a.is_array and a.name not in ints]
     needed = [*dims, *ints]
     if not workloads:
         example = ", ".join(f"{name}=256" for name in needed)
@@ -192,41 +209,102 @@ def _workloads(
         )
     found = []
     for name, values in workloads.items():
+        if not isinstance(name, str) or not isinstance(values, Mapping):
+            raise ContractError(
+                f"workloads of {fn.__name__} maps a name to sizes, as in "
+                f'{{"small": {{...}}}}; it holds {name!r}: {values!r}'
+            )
         missing = [n for n in needed if n not in values]
-        extra = [n for n in values if n not in needed and n not in floats]
+        extra = [n for n in values if n not in needed and n not in scalars]
         if missing:
             raise ContractError(f"workload {name!r} of {fn.__name__} gives no size for {missing}")
         if extra:
             raise ContractError(
                 f"workload {name!r} of {fn.__name__} names {extra}; "
-                f"it may name the sizes {needed} and the scalars {floats}"
+                f"it may name the sizes {needed} and the scalars {scalars}"
             )
-        sizes = {n: _as_int(fn, name, n, values[n]) for n in needed}
-        found.append(Workload(name, sizes, {n: float(values[n]) for n in floats if n in values}))
+        where = f"workload {name!r} of {fn.__name__}"
+        sizes = {n: _as_int(where, n, values[n]) for n in needed}
+        fixed = {n: _as_real(where, n, values[n]) for n in scalars if n in values}
+        found.append(Workload(name, sizes, fixed))
     return tuple(found)
 
 
-def _as_int(fn: Callable[..., Any], workload: str, name: str, value: Any) -> int:
+def _as_int(where: str, name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ContractError(
-            f"workload {workload!r} of {fn.__name__}: {name}={value!r} is not an integer"
-        )
+        raise ContractError(f"{where}: {name}={value!r} is not an integer")
     return int(value)
 
 
+def _as_real(where: str, name: str, value: Any) -> float:
+    if not isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
+        raise ContractError(f"{where}: {name}={value!r} is not a real number")
+    return float(value)
+
+
+def _tolerance(given: float | Tolerance | None) -> Tolerance | None:
+    if given is None:
+        return None
+    tolerance = given if isinstance(given, Tolerance) else Tolerance(rtol=float(given))
+    bounds = (tolerance.rtol, tolerance.atol)
+    if isinstance(given, bool) or not all(0 <= bound < math.inf for bound in bounds):
+        raise ContractError(f"tolerance={given!r} is no finite number of at least 0")
+    return tolerance
+
+
 def _refuse_contradictions(fn: Callable[..., Any], contract: Contract) -> None:
-    names = set(size_names(contract))
+    _refuse_split(contract)
+    _refuse_undetermined_dims(fn, contract)
+    names = size_names(contract)
+    if contract.where is not None:
+        used = set(free_names(contract.where))
+        if used & ({a.name for a in contract.arguments} - set(names)) or not used & set(names):
+            raise ContractError(
+                f"{fn.__name__}: where={contract.where!r} must be about sizes, which are "
+                f"{', '.join(names)}"
+            )
+    if contract.reduction is not None:
+        unknown = set(free_names(contract.reduction)) - set(names)
+        if unknown:
+            raise ContractError(
+                f"{fn.__name__}: reduction={contract.reduction!r} names {sorted(unknown)}; "
+                f"the sizes are {', '.join(names)}"
+            )
+    for workload in contract.workloads:
+        for part in contract.parts:
+            shape_of(part.dims or (), workload.sizes)
+        if contract.where is not None and not holds(contract.where, workload.sizes):
+            raise ContractError(
+                f"workload {workload.name!r} of {fn.__name__}, {workload.sizes}, does not satisfy "
+                f"where={contract.where!r}"
+            )
+        reduction_length(contract, workload.sizes)
+
+
+def _refuse_split(contract: Contract) -> None:
     unknown = set(contract.split) - set(contract.dims)
     if unknown:
         raise ContractError(f"split names {sorted(unknown)}; the dims are {list(contract.dims)}")
-    for part in contract.outputs:
-        for dim in part.dims:
-            missing = set(parse_dim(dim).names) - names
+    for dim, block in contract.split.items():
+        halos = block.halo if isinstance(block.halo, tuple) else (block.halo,)
+        if min(halos) < 0 or block.minimum < 1:
+            raise ContractError(
+                f"split of {dim!r} is {block}; a halo is at least 0 and a minimum at least 1"
+            )
+
+
+def _refuse_undetermined_dims(fn: Callable[..., Any], contract: Contract) -> None:
+    """Every dim must follow from the shapes and int arguments of a call, one equation at a time."""
+    known = set(_int_names(contract.arguments))
+    pending = [set(parse_dim(d).names) for a in contract.arguments for d in a.dims or ()]
+    while ready := [names for names in pending if len(names - known) == 1]:
+        known.update(*ready)
+    for part in contract.parts:
+        for dim in part.dims or ():
+            missing = set(parse_dim(dim).names) - known
             if missing:
                 raise ContractError(
-                    f"{fn.__name__}: the output dim {dim!r} names {sorted(missing)}, which no "
-                    "array dim and no int argument defines"
+                    f"{fn.__name__}: the dim {dim!r} of {part.name!r} names {sorted(missing)}, "
+                    "which cannot be told from the shapes of the arguments; use each name alone "
+                    "on one axis of an argument, or make it an int argument"
                 )
-    for option in (contract.where, contract.reduction):
-        if option is not None:
-            free_names(option)

@@ -30,6 +30,10 @@ class Distribution(Value, frozen=True):
         del flavour
         return self.draw(rng, shape, dtype)
 
+    def misfit(self, dtype: str) -> str | None:
+        """Why values of this dtype cannot be drawn, and what to write; None if they can."""
+        raise NotImplementedError
+
 
 FLAVOURS = ("plain", "offset", "wide", "cancelling")
 """Kinds of values: as distributed; nearly equal; many magnitudes; sums that nearly cancel."""
@@ -41,6 +45,13 @@ class Uniform(Distribution, frozen=True):
     low: float = 0.0
     high: float = 1.0
 
+    def misfit(self, dtype: str) -> str | None:
+        """See the base class."""
+        low, high = _bounds(self.low, self.high, dtype) if _is_real_or_complex(dtype) else (0, 0)
+        if not low < high or not np.isfinite(high - low):
+            return "needs finite low < high and a float or complex argument; else use Integers"
+        return None
+
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
         """See the base class."""
         return _over_parts(dtype, lambda real: _uniform(rng, shape, real, self.low, self.high))
@@ -51,8 +62,8 @@ class Uniform(Distribution, frozen=True):
         """See the base class."""
         low, high = self.low, self.high
         if flavour == "offset":
-            centre = rng.uniform(low, high)
-            low, high = centre, centre + (high - centre) * 1e-3
+            low = rng.uniform(low, high)
+            high = low + (high - low) * 1e-3
         values = _over_parts(dtype, lambda real: _uniform(rng, shape, real, low, high))
         if flavour == "wide" and self.low <= 0 <= self.high:
             values *= _magnitudes(rng, shape, values.real.dtype)
@@ -67,6 +78,12 @@ class Normal(Distribution, frozen=True):
     mean: float = 0.0
     std: float = 1.0
 
+    def misfit(self, dtype: str) -> str | None:
+        """See the base class."""
+        if not (_is_real_or_complex(dtype) and np.isfinite(self.mean) and 0 < self.std < np.inf):
+            return "needs a finite mean, std > 0 and a float or complex argument"
+        return None
+
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
         """See the base class."""
         return _over_parts(dtype, lambda real: _normal(rng, shape, real, self.mean, self.std))
@@ -79,7 +96,7 @@ class Normal(Distribution, frozen=True):
         if flavour == "offset":
             mean, std = mean + 2 * std, std * 1e-3
         values = _over_parts(dtype, lambda real: _normal(rng, shape, real, mean, std))
-        if flavour == "wide":
+        if flavour == "wide" and self.mean == 0:
             values *= _magnitudes(rng, shape, values.real.dtype)
         if flavour == "cancelling" and self.mean == 0:
             _cancel(values)
@@ -92,9 +109,16 @@ class Integers(Distribution, frozen=True):
     low: int = 0
     high: int = 2
 
+    def misfit(self, dtype: str) -> str | None:
+        """See the base class."""
+        if self.low >= self.high or not _holds(dtype, self.low, self.high - 1):
+            return f"needs low < high and bounds that {dtype} can hold"
+        return None
+
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
         """See the base class."""
-        return rng.integers(self.low, self.high, size=shape).astype(dtype)
+        kind = np.uint64 if self.high > np.iinfo(np.int64).max else np.int64
+        return np.asarray(rng.integers(self.low, self.high, size=shape, dtype=kind)).astype(dtype)
 
 
 class Choice(Distribution, frozen=True):
@@ -102,15 +126,25 @@ class Choice(Distribution, frozen=True):
 
     values: tuple[float, ...]
 
+    def misfit(self, dtype: str) -> str | None:
+        """See the base class."""
+        if not self.values or not _holds(dtype, *self.values):
+            return f"needs at least one value, and only values that {dtype} can hold"
+        return None
+
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
         """See the base class."""
-        return rng.choice(np.asarray(self.values), size=shape).astype(dtype)
+        return np.asarray(rng.choice(np.asarray(self.values, dtype), size=shape))
 
 
 class Constant(Distribution, frozen=True):
     """Always this value; for scalars that parametrise a method."""
 
     value: float
+
+    def misfit(self, dtype: str) -> str | None:
+        """See the base class."""
+        return None if _holds(dtype, self.value) else f"needs a value that {dtype} can hold"
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
         """See the base class."""
@@ -130,6 +164,22 @@ def default_distribution(dtype: str) -> Distribution:
     return Normal()
 
 
+def _is_real_or_complex(dtype: str) -> bool:
+    return np.dtype(dtype).kind in "fc"
+
+
+def _holds(dtype: str, *values: float) -> bool:
+    """Whether a dtype can hold these values: integers exactly, floats rounded but not overflown."""
+    kind = np.dtype(dtype)
+    if kind.kind == "b":
+        return all(value in (0, 1) for value in values)
+    if kind.kind in "iu":
+        bounds = np.iinfo(kind)
+        return all(value == value // 1 and bounds.min <= value <= bounds.max for value in values)
+    limit = float(np.finfo(kind).max)
+    return all(not np.isfinite(value) or abs(value) <= limit for value in values)
+
+
 def _over_parts(dtype: str, draw: Any) -> Array:
     """Draw real values, or both parts of complex ones."""
     kind = np.dtype(dtype)
@@ -144,21 +194,27 @@ def _over_parts(dtype: str, draw: Any) -> Array:
 def _uniform(
     rng: np.random.Generator, shape: tuple[int, ...], dtype: str, low: float, high: float
 ) -> Array:
-    kind = np.dtype(dtype)
-    if kind.itemsize < 4:  # the generator draws float32 and float64 only
-        return rng.uniform(low, high, size=shape).astype(dtype)
-    values: Array = rng.random(size=shape, dtype=kind.type)
-    values *= kind.type(high - low)
-    values += kind.type(low)
-    return values
+    first, last = _bounds(low, high, dtype)
+    values: Array = rng.random(size=shape, dtype=np.dtype(dtype).type)
+    values *= last - first
+    values += first
+    return np.clip(values, first, last, out=values)
+
+
+def _bounds(low: float, high: float, dtype: str) -> tuple[Any, Any]:
+    """The least and the greatest number of [low, high) in the precision of a dtype."""
+    real = np.dtype(dtype).type(0).real.dtype.type
+    with np.errstate(over="ignore"):
+        first, last = real(low), real(high)
+    first = first if float(first) >= low else np.nextafter(first, real(np.inf))
+    last = last if float(last) < high else np.nextafter(last, real(-np.inf))
+    return first, max(first, last)
 
 
 def _normal(
     rng: np.random.Generator, shape: tuple[int, ...], dtype: str, mean: float, std: float
 ) -> Array:
     kind = np.dtype(dtype)
-    if kind.itemsize < 4:
-        return rng.normal(mean, std, size=shape).astype(dtype)
     values: Array = rng.standard_normal(size=shape, dtype=kind.type)
     values *= kind.type(std)
     values += kind.type(mean)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -30,9 +31,9 @@ def compile_expression(text: str) -> Any:
         ContractError: It calls, indexes, or is not an expression.
     """
     try:
-        tree = ast.parse(text, mode="eval")
-    except SyntaxError as error:
-        raise ContractError(f"{text!r} is not an expression: {error.msg}") from error
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError) as error:
+        raise ContractError(f"{text!r} is not an expression: {error}") from error
     for node in ast.walk(tree):
         if not isinstance(node, _ALLOWED):
             raise ContractError(
@@ -45,15 +46,21 @@ def compile_expression(text: str) -> Any:
 def free_names(text: str) -> tuple[str, ...]:
     """Names in an expression, in order of appearance."""
     compile_expression(text)
-    names = (n.id for n in ast.walk(ast.parse(text, mode="eval")) if isinstance(n, ast.Name))
-    return tuple(dict.fromkeys(names))
+    names = [n for n in ast.walk(ast.parse(text.strip(), mode="eval")) if isinstance(n, ast.Name)]
+    return tuple(dict.fromkeys(n.id for n in sorted(names, key=lambda n: (n.lineno, n.col_offset))))
+
+
+_NOTHING: dict[str, Any] = {"__builtins__": {}}
+"""Globals of an expression: all its names are given."""
+_UNDEFINED = (NameError, ArithmeticError, TypeError, ValueError)
+"""What an expression raises where it has no value."""
 
 
 def evaluate(text: str, names: Mapping[str, Any]) -> Any:
     """Value of an expression; ContractError when a name is unknown or it divides by zero."""
     try:
-        return eval(compile_expression(text), {"__builtins__": {}}, dict(names))  # noqa: S307
-    except (NameError, ArithmeticError, TypeError, ValueError) as error:
+        return eval(compile_expression(text), _NOTHING, names)  # noqa: S307
+    except _UNDEFINED as error:
         raise ContractError(f"{text!r} cannot be evaluated: {error}") from error
 
 
@@ -64,19 +71,25 @@ def allows(contract: Contract, sizes: Mapping[str, int]) -> bool:
             shape_of(part.dims or (), sizes)
     except ContractError:
         return False
-    if contract.where is None:
-        return True
-    free = [name for name in free_names(contract.where) if name not in sizes]
-    return _holds(contract.where, dict(sizes), free)
+    return contract.where is None or holds(contract.where, sizes)
 
 
-def _holds(where: str, names: dict[str, int], free: list[str]) -> bool:
-    if not free:
+EXISTENTIAL = range(64)
+"""Values tried for a name of `where` that is no size."""
+
+
+def holds(where: str, sizes: Mapping[str, int]) -> bool:
+    """Whether a condition over these sizes is true; where it cannot be evaluated it is not."""
+    code, names = compile_expression(where), dict(sizes)
+    free = [name for name in free_names(where) if name not in names]
+    for values in product(EXISTENTIAL, repeat=len(free)):
+        names.update(zip(free, values, strict=True))
         try:
-            return bool(evaluate(where, names))
-        except ContractError:
-            return False
-    return any(_holds(where, {**names, free[0]: value}, free[1:]) for value in range(64))
+            if eval(code, _NOTHING, names):  # noqa: S307
+                return True
+        except _UNDEFINED:
+            continue
+    return False
 
 
 def reduction_length(contract: Contract, sizes: Mapping[str, int]) -> int:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import hashlib
 import inspect
+import os
 import sys
+import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,9 +70,7 @@ class Reference:
             split=o.split,
         )
         if isinstance(o.inputs, Mapping):
-            unknown = set(o.inputs) - {a.name for a in contract.arguments}
-            if unknown:
-                raise ContractError(f"inputs names {sorted(unknown)}, which {self.name} lacks")
+            _refuse_misfits(self.name, contract, o.inputs)
         return contract
 
     @cached_property
@@ -104,13 +105,32 @@ class Reference:
             return self.location
         path = environment.cache_dir() / "references" / f"reference_{self.source_hash}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.closure.module_text(), encoding="utf-8")
+        own = path.with_suffix(f".{os.getpid()}")
+        own.write_text(self.closure.module_text(), encoding="utf-8")
+        own.replace(path)  # another process may be reading it
         return str(path), self.fn.__name__
 
     @property
     def folder(self) -> Path:
         """Where promotions of this reference belong: beside its module, else the current one."""
         return self.file.parent if self.file is not None else Path.cwd()
+
+
+def _refuse_misfits(name: str, contract: Contract, inputs: Mapping[str, Distribution]) -> None:
+    dtypes = {a.name: a.dtype for a in contract.arguments}
+    for argument, distribution in inputs.items():
+        if argument not in dtypes:
+            raise ContractError(f"inputs names {argument!r}, which {name} lacks")
+        if not isinstance(distribution, Distribution):
+            raise ContractError(
+                f"inputs of {name} gives {argument!r} as {distribution!r}; write a distribution, "
+                "for example Uniform(-1, 1) or Constant(3)"
+            )
+        misfit = distribution.misfit(dtypes[argument])
+        if misfit is not None:
+            raise ContractError(
+                f"inputs of {name}: {distribution} for {argument!r} ({dtypes[argument]}) {misfit}"
+            )
 
 
 def load_reference(spec: str) -> Reference:
@@ -131,7 +151,7 @@ def load_reference(spec: str) -> Reference:
     reference = getattr(found, "reference", None)
     if isinstance(reference, Reference):
         return reference
-    if callable(found):
+    if isinstance(found, types.FunctionType):
         raise ContractError(
             f"{spec} is not decorated; write `@outpace.optimize(workloads={{...}})` above it, or "
             "`name = outpace.reference(fn, workloads={...})` in a file of your own"
@@ -164,13 +184,15 @@ def load_module(location: str) -> ModuleType:
         raise ReferenceError_(f"no such file: {location}")
     try:
         return _import_file(path.resolve()) if is_file else importlib.import_module(location)
+    except ReferenceError_:
+        raise
     except ModuleNotFoundError as error:
         if error.name == location:
             raise ReferenceError_(
                 f"no module named {location!r}; for a file write its path with .py"
             ) from error
         raise ReferenceError_(f"{location} cannot be imported: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ReferenceError_(
             f"{location} raises while it is imported: {type(error).__name__}: {error}"
         ) from error
@@ -184,12 +206,11 @@ def _import_file(path: Path) -> ModuleType:
         root = root.parent
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
-    name = ".".join(parts)
-    loaded = sys.modules.get(name)
-    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
-        return loaded
     if len(parts) > 1:
-        return importlib.import_module(name)
+        return _import_from_package(path, parts)
+    name = _free_module_name(path)
+    if name in sys.modules:
+        return sys.modules[name]
     module_spec = importlib.util.spec_from_file_location(name, path)
     assert module_spec is not None and module_spec.loader is not None  # noqa: PT018
     module = importlib.util.module_from_spec(module_spec)
@@ -202,11 +223,34 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _no_such_function(location: str, qualname: str, module: Any) -> str:
-    names = [
-        n
-        for n in vars(module)
-        if isinstance(getattr(vars(module)[n], "reference", None), Reference)
-    ]
+def _import_from_package(path: Path, parts: Sequence[str]) -> ModuleType:
+    module = importlib.import_module(".".join(parts).removesuffix(".__init__"))
+    if not _is_from(module, path):
+        found = getattr(module, "__file__", None)
+        raise ReferenceError_(
+            f"{path} cannot be imported as {module.__name__}, because that is {found}; "
+            "rename the package, or run where only one of them can be imported"
+        )
+    return module
+
+
+def _free_module_name(path: Path) -> str:
+    """The file's own name, or a longer one where a module of that name is another file's."""
+    loaded = sys.modules.get(path.stem)
+    is_taken = (
+        path.stem in sys.stdlib_module_names if loaded is None else not _is_from(loaded, path)
+    )
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    return f"{path.stem}_{digest}" if is_taken else path.stem
+
+
+def _is_from(module: ModuleType, path: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return file is not None and Path(file).resolve() == path
+
+
+def _no_such_function(location: str, qualname: str, found: Any) -> str:
+    held = getattr(found, "__dict__", {})
+    names = [n for n in held if isinstance(getattr(held[n], "reference", None), Reference)]
     hint = f"; it has {', '.join(names)}" if names else ""
     return f"{location} has no function {qualname!r}{hint}"

@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 import inspect
 import io
-import math
+import symtable
+import sys
 import textwrap
 import tokenize
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ import numpy as np
 from outpace.codec import content_hash
 from outpace.errors import ContractError
 
-CONSTANT_TYPES = (bool, int, float, complex, str, bytes, type(None), np.generic)
+CONSTANT_TYPES = (bool, int, float, complex, str, bytes, type(None))
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class SourceClosure:
         name: Name of the function.
         functions: Source text by name, helpers before their callers, the function last; without
             decorators, annotations kept.
-        constants: Captured constants by name: scalars, strings, tuples of those, arrays.
+        constants: Captured constants by name: scalars, strings, arrays of numbers, and tuples of
+            those.
         imports: Import statements for captured modules and functions of installed packages.
         first_line: Line of the function in its file, for messages.
     """
@@ -53,7 +56,7 @@ class SourceClosure:
             [
                 self.name,
                 {name: tokens_of(text) for name, text in self.functions.items()},
-                {name: _constant_text(value) for name, value in self.constants.items()},
+                {name: _constant_source(value) for name, value in self.constants.items()},
                 self.imports,
             ]
         )
@@ -75,7 +78,7 @@ def closure_of(fn: Callable[..., Any]) -> SourceClosure:
     Raises:
         ContractError: The source is not available, or something captured cannot be carried.
     """
-    collector = _Collector()
+    collector = _Collector(fn)
     collector.add_function(fn.__name__, fn)
     return SourceClosure(
         fn.__name__,
@@ -90,19 +93,18 @@ def closure_of(fn: Callable[..., Any]) -> SourceClosure:
 class _Collector:
     """Walks from a function to all that it captures."""
 
-    def __init__(self) -> None:
+    def __init__(self, fn: Callable[..., Any]) -> None:
         self.functions: dict[str, str] = {}
         self.constants: dict[str, Any] = {}
         self.imports: dict[str, str] = {}
         self.modules: dict[str, str] = {}
+        self._package = fn.__module__.partition(".")[0]
         self._seen: dict[str, Any] = {}
 
     def add_function(self, name: str, fn: Callable[..., Any]) -> None:
-        if name in self._seen:
-            if self._seen[name] is not fn:
-                raise ContractError(f"two different helpers are both called {name!r}; rename one")
+        if name in self._seen and self._seen[name] is fn:
             return
-        self._seen[name] = fn
+        self._claim(name, fn)
         text = function_text(fn)
         for captured in captured_names(text):
             found, value = _lookup(fn, captured)
@@ -111,23 +113,84 @@ class _Collector:
         self.functions[name] = text  # after its helpers
 
     def _add(self, name: str, value: Any, user: str) -> None:
-        value = inspect.unwrap(value) if callable(value) and not isinstance(value, type) else value
-        if isinstance(value, types.ModuleType):
-            self.modules[name] = value.__name__
-            self.imports[name] = f"import {value.__name__} as {name}"
-        elif isinstance(value, types.FunctionType) and not _is_installed(value):
-            if value.__name__ != name:
-                raise ContractError(f"{user} calls {value.__name__!r} as {name!r}; use one name")
-            self.add_function(name, value)
-        elif isinstance(value, (*CONSTANT_TYPES, np.ndarray)) or _is_plain_tuple(value):
+        inner = inspect.unwrap(value) if callable(value) and not isinstance(value, type) else value
+        if isinstance(inner, types.FunctionType) and not self._is_foreign(inner.__module__):
+            if inner.__name__ != name:
+                raise ContractError(
+                    f"{user} calls {inner.__name__!r} as {name!r}; "
+                    "write a helper as a plain `def`, and use it by that name"
+                )
+            self.add_function(name, _undecorated(value))
+        elif _is_constant(value):
+            self._claim(name, _constant_source(value))
             self.constants[name] = value
-        elif hasattr(value, "__module__") and hasattr(value, "__name__"):
-            self.imports[name] = f"from {value.__module__} import {value.__name__} as {name}"
         else:
+            statement = self._import_of(name, value, user)
+            self._claim(name, statement)
+            self.imports[name] = statement
+            if isinstance(value, types.ModuleType):
+                self.modules[name] = value.__name__
+
+    def _claim(self, name: str, meaning: Any) -> None:
+        if self._seen.setdefault(name, meaning) != meaning:
             raise ContractError(
-                f"{user} uses the global {name!r} of type {type(value).__name__}; "
-                "pass it as an argument, or make it a number, a string or an array"
+                f"{name!r} means two different things in the functions that are used; rename one"
             )
+
+    def _import_of(self, name: str, value: Any, user: str) -> str:
+        """The statement that gives an installed package's module, class or function again."""
+        is_module = isinstance(value, types.ModuleType)
+        module = value.__name__ if is_module else getattr(value, "__module__", None)
+        if module is None or not (is_module or hasattr(value, "__name__")):
+            raise ContractError(
+                f"{user} uses the global {name!r} of type {type(value).__name__}; pass it as an "
+                "argument, or make it a number, a string, an array of numbers or a tuple of those"
+            )
+        if not self._is_foreign(module):
+            raise ContractError(
+                f"{user} uses {name!r} of your own module {module}, whose code cannot be carried "
+                "along; use plain functions, and import each one by its name"
+            )
+        if is_module:
+            return f"import {module} as {name}"
+        if getattr(sys.modules.get(module), value.__name__, None) is not value:
+            raise ContractError(
+                f"{user} uses {name!r}, which {module} does not hold under the name "
+                f"{value.__name__!r}; import its module, and write module.{name}"
+            )
+        return f"from {module} import {value.__name__} as {name}"
+
+    def _is_foreign(self, module: str) -> bool:
+        """Whether a module is of the standard library or of another, installed package.
+
+        The code of such packages is no part of the hash.
+        """
+        package = module.partition(".")[0]
+        if package in sys.stdlib_module_names and package != "__main__":
+            return True
+        folders = Path(getattr(sys.modules.get(package), "__file__", None) or "").parts
+        is_installed = "site-packages" in folders or "dist-packages" in folders
+        return is_installed and package != self._package
+
+
+def _undecorated(value: Any) -> Any:
+    """The plain function that a compiling or caching decorator holds.
+
+    Raises:
+        ContractError: A decorator written in Python wraps it and may change what it returns.
+    """
+    while hasattr(value, "__wrapped__"):
+        if isinstance(value, types.FunctionType):
+            raise _wrapped(value)
+        value = value.__wrapped__
+    return value
+
+
+def _wrapped(fn: Callable[..., Any]) -> ContractError:
+    return ContractError(
+        f"{fn.__qualname__} is wrapped by a decorator, whose effect cannot be carried along; "
+        "use the plain function, and decorate it under another name"
+    )
 
 
 def function_text(fn: Callable[..., Any]) -> str:
@@ -136,37 +199,59 @@ def function_text(fn: Callable[..., Any]) -> str:
     Raises:
         ContractError: There is no source (typed at a prompt), or it is a lambda.
     """
+    if hasattr(fn, "__wrapped__"):
+        raise _wrapped(fn)
     try:
-        text = textwrap.dedent(inspect.getsource(fn))
+        text = inspect.getsource(fn)
     except (OSError, TypeError) as error:
         raise ContractError(
             f"the source of {getattr(fn, '__qualname__', fn)!r} is not available; "
             "put the function in a file or a notebook cell"
         ) from error
-    node = ast.parse(text).body[0]
-    if not isinstance(node, ast.FunctionDef):
+    node = _definition(textwrap.dedent(text))
+    if node is None:  # text at the left margin inside a nested function cannot be dedented
+        node = _definition(f"if True:\n{text}")
+        text = "" if node is None else ast.unparse(node)
+        node = _definition(text)
+    if node is None or fn.__name__ != node.name:
         raise ContractError(f"{fn.__qualname__} is not a plain `def` function")
-    lines = text.splitlines()
+    lines = textwrap.dedent(text).splitlines()
     return "\n".join(lines[node.lineno - 1 : node.end_lineno]) + "\n"
 
 
+def _definition(text: str) -> ast.FunctionDef | None:
+    """The function that a text defines, if it is one plain `def`, indented or not."""
+    try:
+        body: list[ast.stmt] = ast.parse(text).body
+    except SyntaxError:
+        return None
+    if len(body) == 1 and isinstance(body[0], ast.If):
+        body = body[0].body
+    return body[0] if len(body) == 1 and isinstance(body[0], ast.FunctionDef) else None
+
+
 def captured_names(text: str) -> list[str]:
-    """Names that a function's body reads and does not bind, in order of appearance."""
-    node = ast.parse(text).body[0]
-    assert isinstance(node, ast.FunctionDef)
-    arguments = node.args
-    bound = {a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]}
-    bound |= {a.arg for a in (arguments.vararg, arguments.kwarg) if a is not None}
-    names: list[str] = []
-    for statement in node.body:
-        for part in ast.walk(statement):
-            if isinstance(part, ast.FunctionDef):
-                bound |= {part.name} | {a.arg for a in part.args.args}
-            elif isinstance(part, ast.Lambda):
-                bound |= {a.arg for a in part.args.args}
-            elif isinstance(part, ast.Name):
-                (bound.add if isinstance(part.ctx, ast.Store) else names.append)(part.id)
-    return list(dict.fromkeys(n for n in names if n not in bound))
+    """Names that a function reads and does not bind, in order of appearance.
+
+    Defaults of its parameters are part of it, annotations are not.
+    """
+    plain = without_annotations(text)
+    module = symtable.symtable(plain, "<reference>", "exec")
+    captured = {
+        symbol.get_name()
+        for table in _tables(module)
+        for symbol in table.get_symbols()
+        if symbol.is_referenced() and (symbol.is_global() or table is module)
+    }
+    used = [n for n in ast.walk(ast.parse(plain)) if isinstance(n, ast.Name) and n.id in captured]
+    used.sort(key=lambda n: (n.lineno, n.col_offset))
+    return list(dict.fromkeys(n.id for n in used))
+
+
+def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+    yield table
+    for child in table.get_children():
+        yield from _tables(child)
 
 
 def _lookup(fn: Callable[..., Any], name: str) -> tuple[bool, Any]:
@@ -179,27 +264,14 @@ def _lookup(fn: Callable[..., Any], name: str) -> tuple[bool, Any]:
     return False, None
 
 
-def _is_installed(fn: types.FunctionType) -> bool:
-    """Whether a function comes from an installed package or the standard library."""
-    import sysconfig  # noqa: PLC0415  (needed only here)
-
-    paths = sysconfig.get_paths()
-    roots = [paths[k] for k in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return fn.__code__.co_filename.startswith(tuple(roots)) or fn.__module__ == "numpy"
-
-
-def _is_plain_tuple(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(item, CONSTANT_TYPES) for item in value)
-
-
 def tokens_of(text: str) -> str:
     """The tokens of a function without comments, docstrings and layout."""
-    docstrings = _docstring_positions(text)
+    docstrings = _docstring_lines(text)
     parts: list[str] = []
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER):
             continue
-        if token.start in docstrings:
+        if token.start[0] in docstrings and token.type in (tokenize.STRING, tokenize.NEWLINE):
             continue
         if token.type in (tokenize.INDENT, tokenize.DEDENT, tokenize.NEWLINE):
             parts.append(tokenize.tok_name[token.type])
@@ -208,12 +280,16 @@ def tokens_of(text: str) -> str:
     return " ".join(parts)
 
 
-def _docstring_positions(text: str) -> set[tuple[int, int]]:
-    positions = set()
+def _docstring_lines(text: str) -> set[int]:
+    """Lines that hold nothing but a docstring."""
+    lines: set[int] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef) and ast.get_docstring(node, clean=False) is not None:
-            positions.add((node.body[0].lineno, node.body[0].col_offset))
-    return positions
+            first = node.body[0]
+            lines.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+            following = {node.lineno, *(part.lineno for part in node.body[1:2])}
+            lines -= following
+    return lines
 
 
 def without_annotations(text: str) -> str:
@@ -223,8 +299,10 @@ def without_annotations(text: str) -> str:
         if isinstance(node, ast.FunctionDef):
             node.returns = None
             node.decorator_list = []
-            for argument in [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]:
-                argument.annotation = None
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            for argument in [*arguments, node.args.vararg, node.args.kwarg]:
+                if argument is not None:
+                    argument.annotation = None
             if ast.get_docstring(node) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(_PlainAssignments().visit(tree)) + "\n"
@@ -241,18 +319,26 @@ class _PlainAssignments(ast.NodeTransformer):
         )
 
 
-def _constant_text(value: Any) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype.name}{value.shape}{value.tobytes().hex()}"
-    return f"{type(value).__name__}:{value!r}"
+def _is_constant(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return type(value) is tuple and all(map(_is_constant, value))
+    if type(value) is np.ndarray or isinstance(value, np.generic):
+        return value.dtype.kind in "biufc"
+    return type(value) in CONSTANT_TYPES  # an IntEnum is an int whose text is no expression
 
 
 def _constant_source(value: Any) -> str:
     """An expression that gives the constant again, whatever the module has imported."""
+    if isinstance(value, tuple):
+        return f"({''.join(f'{_constant_source(item)}, ' for item in value)})"
     if isinstance(value, np.ndarray | np.generic):
-        numpy = "__import__('numpy')"
-        raw = f"{numpy}.frombuffer(bytes.fromhex({value.tobytes().hex()!r}), {value.dtype.name!r})"
-        return f"{raw}.reshape({value.shape!r})" if isinstance(value, np.ndarray) else f"{raw}[0]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"float({str(value)!r})"
+        native = value.astype(value.dtype.newbyteorder("="))
+        raw = f"bytes.fromhex({native.tobytes().hex()!r}), {native.dtype.name!r}"
+        array = f"__import__('numpy').frombuffer({raw})"
+        is_array = isinstance(value, np.ndarray)
+        return f"{array}.reshape({value.shape!r}).copy()" if is_array else f"{array}[0]"
+    if isinstance(value, complex):
+        return f"complex({_constant_source(value.real)}, {_constant_source(value.imag)})"
+    if isinstance(value, float):
+        return repr(value) if np.isfinite(value) else f"float({str(value)!r})"
     return repr(value)

@@ -26,7 +26,15 @@ TOP_LEVEL = {
     "tests",
     *ROOMS,
 }
-FLOORS = {"model": 0, "errors": 0, "environment": 0, "codegen": 1, "kernels": 2, "tuner": 3}
+FLOORS = {
+    "codec": 0,
+    "model": 0,
+    "errors": 0,
+    "environment": 0,
+    "codegen": 1,
+    "kernels": 2,
+    "tuner": 3,
+}
 TOP_FLOOR = 4
 """Imports go to the same floor or a lower one; `outpace` itself and the cli are on the top one."""
 
@@ -76,10 +84,18 @@ def test_no_function_is_over_60_lines():
     long = [
         f"{path}:{node.lineno} {node.name}"
         for path, node in nodes(PYTHON)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.end_lineno - node.lineno >= 60
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and code_lines(node) > 60
     ]
     assert_none(long)
+
+
+def code_lines(function):
+    """Lines from `def` to the end, the docstring aside: documentation is not complexity."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return lines
+    docstring = function.body[0]
+    return lines - (docstring.end_lineno - docstring.lineno + 1)
 
 
 def floor(module):

@@ -53,7 +53,9 @@ class ArrayRecord(Value, frozen=True):
             flat = np.frombuffer(raw, dtype=dtype.newbyteorder("<"))
             return flat.reshape(self.shape).astype(dtype)
         except (TypeError, ValueError) as error:
-            raise CodecError(f"damaged {self.dtype} array of shape {self.shape}: {error}") from error
+            raise CodecError(
+                f"damaged {self.dtype} array of shape {self.shape}: {error}"
+            ) from error
 
 
 V = TypeVar("V", bound=msgspec.Struct)

@@ -200,24 +200,6 @@ def test_calls_that_no_iteration_changes_are_hoisted():
     assert text.count("cos(") == 1
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [("float32", 2.0), ("float64", 2.0)])
-def test_vectorisable_exp_is_accurate(dtype, bound, tmp_path):
-    kind = dtype.capitalize()
-    text = f'def f(a: {kind}[np.ndarray, "n"]) -> {kind}[np.ndarray, "n"]:\n    return np.exp(a)\n'
-    reference = reference_of(text, tmp_path, workloads={"w": {"n": 4}})
-    source = numba_source(lift(reference), NumbaOptions(vector_math=True))
-    x = np.linspace(*np.log([np.finfo(dtype).tiny, np.finfo(dtype).max / 4]), 4001).astype(dtype)
-    edges = np.array([0, -np.inf, np.inf, np.nan, 1e4, -1e4], dtype)
-    got, ends = np.empty_like(x), np.empty_like(edges)
-    kernel = interpreted(source)
-    with np.errstate(over="ignore", under="ignore"):
-        kernel(x, got)
-        kernel(edges, ends)
-    expected = np.exp(x.astype(np.longdouble))
-    assert np.max(np.abs(got - expected) / expected) < bound * np.finfo(dtype).eps
-    np.testing.assert_array_equal(ends, np.array([1, 0, np.inf, np.nan, np.inf, 0], dtype))
-
-
 # --- Semantics of NumPy -------------------------------------------------------------------------
 
 PROGRAMS = {
