@@ -98,7 +98,7 @@ def as_results(
     """
     if not contract.outputs:
         parts: tuple[Any, ...] = ()
-    elif returned is None:
+    elif len(contract.outputs) == 1 and returned is None:
         raise ContractError("the reference returned None, annotated is a value")
     elif len(contract.outputs) > 1 and isinstance(returned, tuple | list):
         parts = tuple(returned)
@@ -124,7 +124,7 @@ def as_results(
             )
         if array.dtype != np.dtype(output.dtype):
             raise ContractError(
-                f"the reference returned {array.dtype!r} for {output.name}, "
+                f"the reference returned {array.dtype} for {output.name}, "
                 f"annotated is {output.dtype}"
             )
         arrays.append(array)

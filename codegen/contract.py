@@ -91,7 +91,7 @@ def _arguments(
 ) -> tuple[Argument, ...]:
     if isinstance(mutates, str):
         raise ContractError(f'mutates is a tuple of names; write mutates=("{mutates}",)')
-    arguments = []
+    arguments: list[Argument] = []
     for parameter in inspect.signature(fn).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise ContractError(f"{fn.__name__}: `{parameter}` is not supported; name each one")
@@ -305,6 +305,6 @@ def _refuse_undetermined_dims(fn: Callable[..., Any], contract: Contract) -> Non
             if missing:
                 raise ContractError(
                     f"{fn.__name__}: the dim {dim!r} of {part.name!r} names {sorted(missing)}, "
-                    "which cannot be told from the shapes of the arguments; use each name alone "
-                    "on one axis of an argument, or make it an int argument"
+                    "which cannot be determined from the shapes of the arguments; use each name "
+                    "alone on one axis of an argument, or make it an int argument"
                 )

@@ -47,8 +47,12 @@ class Uniform(Distribution, frozen=True):
 
     def misfit(self, dtype: str) -> str | None:
         """See the base class."""
-        low, high = _bounds(self.low, self.high, dtype) if _is_real_or_complex(dtype) else (0, 0)
-        if not low < high or not np.isfinite(high - low):
+        is_interval = np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high
+        if _is_real_or_complex(dtype) and is_interval:
+            first, last = _bounds(self.low, self.high, dtype)
+            with np.errstate(over="ignore"):
+                is_interval = first < last and np.isfinite(last - first)
+        if not (_is_real_or_complex(dtype) and is_interval):
             return "needs finite low < high and a float or complex argument; else use Integers"
         return None
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
-import hashlib
 import inspect
 import os
 import sys
@@ -237,9 +237,9 @@ def _import_from_package(path: Path, parts: Sequence[str]) -> ModuleType:
 def _free_module_name(path: Path) -> str:
     """The file's own name, or a longer one where a module of that name is another file's."""
     loaded = sys.modules.get(path.stem)
-    is_taken = (
-        path.stem in sys.stdlib_module_names if loaded is None else not _is_from(loaded, path)
-    )
+    if loaded is not None and _is_from(loaded, path):
+        return path.stem
+    is_taken = loaded is not None or path.stem in sys.stdlib_module_names
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
     return f"{path.stem}_{digest}" if is_taken else path.stem
 

@@ -68,7 +68,7 @@ class SourceClosure:
         return "\n".join(part for part in parts if part) + "\n"
 
     def constants_text(self) -> str:
-        """Assignments of the captured constants, one per line; they need `np` for arrays."""
+        """Assignments of the captured constants, one per line; they need no import."""
         return "\n".join(f"{name} = {_constant_source(v)}" for name, v in self.constants.items())
 
 
@@ -140,8 +140,9 @@ class _Collector:
     def _import_of(self, name: str, value: Any, user: str) -> str:
         """The statement that gives an installed package's module, class or function again."""
         is_module = isinstance(value, types.ModuleType)
-        module = value.__name__ if is_module else getattr(value, "__module__", None)
-        if module is None or not (is_module or hasattr(value, "__name__")):
+        called = getattr(value, "__name__", None)
+        module = called if is_module else getattr(value, "__module__", None)
+        if called is None or module is None:
             raise ContractError(
                 f"{user} uses the global {name!r} of type {type(value).__name__}; pass it as an "
                 "argument, or make it a number, a string, an array of numbers or a tuple of those"
@@ -153,12 +154,12 @@ class _Collector:
             )
         if is_module:
             return f"import {module} as {name}"
-        if getattr(sys.modules.get(module), value.__name__, None) is not value:
+        if getattr(sys.modules.get(module), called, None) is not value:
             raise ContractError(
-                f"{user} uses {name!r}, which {module} does not hold under the name "
-                f"{value.__name__!r}; import its module, and write module.{name}"
+                f"{user} uses {name!r}, which {module} does not hold under the name {called!r}; "
+                f"import its module, and write module.{name}"
             )
-        return f"from {module} import {value.__name__} as {name}"
+        return f"from {module} import {called} as {name}"
 
     def _is_foreign(self, module: str) -> bool:
         """Whether a module is of the standard library or of another, installed package.
@@ -168,7 +169,9 @@ class _Collector:
         package = module.partition(".")[0]
         if package in sys.stdlib_module_names and package != "__main__":
             return True
-        folders = Path(getattr(sys.modules.get(package), "__file__", None) or "").parts
+        loaded = sys.modules.get(package)
+        places = [getattr(loaded, "__file__", None) or "", *getattr(loaded, "__path__", [])]
+        folders = [part for place in places for part in Path(place).parts]
         is_installed = "site-packages" in folders or "dist-packages" in folders
         return is_installed and package != self._package
 
@@ -209,9 +212,9 @@ def function_text(fn: Callable[..., Any]) -> str:
             "put the function in a file or a notebook cell"
         ) from error
     node = _definition(textwrap.dedent(text))
-    if node is None:  # text at the left margin inside a nested function cannot be dedented
-        node = _definition(f"if True:\n{text}")
-        text = "" if node is None else ast.unparse(node)
+    indented = _definition(f"if True:\n{text}")
+    if node is None and indented is not None:  # a nested function with text at the left margin
+        text = ast.unparse(indented)
         node = _definition(text)
     if node is None or fn.__name__ != node.name:
         raise ContractError(f"{fn.__qualname__} is not a plain `def` function")
@@ -234,9 +237,15 @@ def captured_names(text: str) -> list[str]:
     """Names that a function reads and does not bind, in order of appearance.
 
     Defaults of its parameters are part of it, annotations are not.
+
+    Raises:
+        ContractError: It changes variables of an enclosing function.
     """
     plain = without_annotations(text)
-    module = symtable.symtable(plain, "<reference>", "exec")
+    try:
+        module = symtable.symtable(plain, "<reference>", "exec")
+    except SyntaxError as error:  # `nonlocal`: a function with a state of its own
+        raise ContractError(f"the function cannot stand alone: {error}") from error
     captured = {
         symbol.get_name()
         for table in _tables(module)
@@ -271,9 +280,10 @@ def tokens_of(text: str) -> str:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER):
             continue
-        if token.start[0] in docstrings and token.type in (tokenize.STRING, tokenize.NEWLINE):
+        is_layout = token.type in (tokenize.INDENT, tokenize.DEDENT)
+        if token.start[0] in docstrings and not is_layout:
             continue
-        if token.type in (tokenize.INDENT, tokenize.DEDENT, tokenize.NEWLINE):
+        if is_layout or token.type == tokenize.NEWLINE:
             parts.append(tokenize.tok_name[token.type])
         else:
             parts.append(token.string)

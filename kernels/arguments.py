@@ -71,7 +71,12 @@ class _WriteableView:
         self.owner = array
 
 
-def _fit_scalar(argument: Argument, value: Any) -> bool | int | float | complex:
+def is_narrow(dtype: str) -> bool:
+    """Whether a scalar of this dtype is a NumPy scalar rather than a Python number."""
+    return dtype not in ("bool", "int64", "float64", "complex128")
+
+
+def _fit_scalar(argument: Argument, value: Any) -> Any:
     dtype = np.dtype(argument.dtype)
     if isinstance(value, np.generic) and value.dtype == dtype:
         value = value.item()
@@ -82,10 +87,10 @@ def _fit_scalar(argument: Argument, value: Any) -> bool | int | float | complex:
             f"{argument.name} is a {type(value).__name__}, the annotation says {argument.dtype}"
         )
     try:
-        converted: bool | int | float | complex = expected[0](value)
+        converted = expected[0](value)
+        return dtype.type(converted) if is_narrow(argument.dtype) else converted
     except OverflowError as error:
         raise Unfit(f"{argument.name}={value} does not fit {argument.dtype}") from error
-    return converted
 
 
 def refuse_overlap(contract: Contract, fitted: Sequence[Any], outputs: Sequence[Array]) -> None:

@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from outpace.kernels.arguments import is_narrow
 from outpace.model import Contract
 
 Key = tuple[Any, ...]
@@ -109,6 +110,7 @@ def generate(
     }
     for i, argument in enumerate(contract.arguments):
         names[f"t{i}"] = np.dtype(argument.dtype)
+        names[f"s{i}"] = np.dtype(argument.dtype).type
     for i, output in enumerate(contract.outputs):
         names[f"r{i}"] = np.dtype(output.dtype)
     text = _fast_text(contract, returns) + _into_text(contract, returns)
@@ -147,7 +149,11 @@ def _guarded(contract: Contract, tests: list[str], run: list[str]) -> list[str]:
     """Lines that run a kernel if the arguments are plain and one is known for their sizes."""
     arguments = [f"a{i}" for i in range(len(contract.arguments))]
     shapes = [f"{a}.shape" for a, spec in _paired(contract) if spec.is_array]
-    sizes = [a for (a, _), size in zip(_paired(contract), is_size(contract), strict=True) if size]
+    sizes = [
+        f"int({a})" if is_narrow(spec.dtype) else a
+        for (a, spec), size in zip(_paired(contract), is_size(contract), strict=True)
+        if size
+    ]
     entry = ["kernel", *(f"n{i}" for i in range(len(contract.outputs)))]
     return [
         f"if len(args) == {len(arguments)}:",
@@ -169,11 +175,16 @@ def _paired(contract: Contract) -> list[tuple[str, Any]]:
 
 def _argument_tests(contract: Contract) -> list[str]:
     return [
-        _array_test(name, f"t{i}")
-        if spec.is_array
-        else _TYPE_CHECKS[np.dtype(spec.dtype).kind].format(name)
+        _array_test(name, f"t{i}") if spec.is_array else _scalar_test(name, spec.dtype, f"s{i}")
         for i, (name, spec) in enumerate(_paired(contract))
     ]
+
+
+def _scalar_test(name: str, dtype: str, kind: str) -> str:
+    """Narrow scalars must be of their NumPy type: a Python number would be another signature."""
+    if is_narrow(dtype):
+        return f"type({name}) is {kind}"
+    return _TYPE_CHECKS[np.dtype(dtype).kind].format(name)
 
 
 def _array_test(name: str, dtype: str) -> str:

@@ -17,13 +17,13 @@ import re
 import secrets
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from outpace import codec, environment
 from outpace.codegen.reference import Reference
-from outpace.errors import CodecError, OutpaceError, StorageError
+from outpace.errors import CodecError, OutpaceError, StorageError, UsageError
 from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import parse_draft, render_draft
 from outpace.model import Promotion, PromotionKey, Target, Workload
@@ -31,6 +31,7 @@ from outpace.model import Promotion, PromotionKey, Target, Workload
 RECORD = "promotion.json"
 _DRAFT_STEM = "draft"
 _KEY_FOLDER = re.compile(r"[0-9a-f]{16}")
+_PASSED_OVER = {"__pycache__", "node_modules", "site-packages"}
 _ATTEMPTS = 16
 """How often a step is tried again after another process replaced the folder under it."""
 
@@ -79,6 +80,22 @@ def folder_for(reference: Reference, override: Path | None = None) -> Path:
     return next((f for f in folders[:-1] if _may_write(f.parent)), folders[-1])
 
 
+def refuse_unwritable(reference: Reference, override: Path | None = None) -> None:
+    """Raise StorageError where `write` would, so that nobody waits for a result that is lost."""
+    folder = folder_for(reference, override)
+    existing = next(p for p in (folder, *folder.parents) if os.path.lexists(p))
+    if not existing.is_dir():
+        raise StorageError(
+            f"promotions cannot be written to {folder}: {existing} is not a folder; remove it, or "
+            "give another folder with --promoted"
+        )
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"promotions cannot be written to {folder}: {existing} is not writable; make it so, or "
+            "give another folder with --promoted"
+        )
+
+
 def folders_of(reference: Reference, override: Path | None = None) -> tuple[Path, ...]:
     """Where promotions of a reference are looked for, in order."""
     qualname = re.sub("[<>]", "", reference.fn.__qualname__)
@@ -94,14 +111,44 @@ def find(reference: Reference, override: Path | None = None) -> list[StoredPromo
 
     Damaged, edited and newer ones are left out with a `PromotionWarning` that names the file.
     """
-    found = []
+    found, ignored = search(reference, override)
+    for why in ignored:
+        warnings.warn(f"promotion ignored: {why}", PromotionWarning, stacklevel=2)
+    return found
+
+
+def search(
+    reference: Reference, override: Path | None = None
+) -> tuple[list[StoredPromotion], list[str]]:
+    """As `find`, without warnings: the readable ones, and why each of the others is ignored."""
+    found, ignored = [], []
     for path in _key_folders(folders_of(reference, override)):
         try:
             found.append(read(path))
         except (OutpaceError, OSError) as error:
             if path.exists():  # else it was removed while we looked
-                warnings.warn(f"promotion ignored: {error}", PromotionWarning, stacklevel=2)
-    return found
+                ignored.append(str(error))
+    return found, ignored
+
+
+def folders_under(paths: Iterable[Path]) -> list[Path]:
+    """Folders under these files and folders that hold a promotion, sorted, absolute, each once.
+
+    Hidden and installed ones are passed over.
+
+    Raises:
+        UsageError: A path does not exist.
+    """
+    found: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"no such file or folder: {path}")
+        start = path.resolve() if path.is_dir() else path.resolve().parent
+        for folder, names, files in os.walk(start):
+            names[:] = [n for n in names if not n.startswith(".") and n not in _PASSED_OVER]
+            if RECORD in files:
+                found.add(Path(folder))
+    return sorted(found)
 
 
 def read(path: Path) -> StoredPromotion:

@@ -271,11 +271,13 @@ def find_offer(reference: Reference) -> Offer:
     Raises:
         ContractError: The annotation of the reference is missing or wrong.
     """
-    stored = promotions.find(reference)
-    if not stored:
+    stored, ignored = promotions.search(reference)
+    for why in ignored:
+        warnings.warn(f"promotion ignored: {why}", PromotionWarning, stacklevel=2)
+    if not stored and not ignored:
         searched = " or in ".join(str(folder) for folder in promotions.folders_of(reference))
         return Offer(refusals=(f"there is no promotion in {searched}; `outpace tune` makes one",))
-    served, refusals = [], []
+    served, refusals = [], [f"a promotion is ignored: {why}" for why in ignored]
     for candidate in stored:
         reason = _unsuitable(reference, candidate.promotion)
         if reason is None:

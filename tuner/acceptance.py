@@ -251,6 +251,8 @@ def _compare_band(name: str, band: Band, got: Array) -> Mismatch | None:
 
 def _other_kind(name: str, wanted: Array, got: Array) -> Mismatch | None:
     if isinstance(got, np.ndarray) and got.dtype == wanted.dtype and got.shape == wanted.shape:
+        if got.dtype == np.bool_ and (got.view(np.uint8) > 1).any():  # NumPy takes them for True
+            return Mismatch(name, (), "True or False", "bytes other than 0 and 1", "exact")
         return None
     found = f"{got.dtype.name}{got.shape}" if isinstance(got, np.ndarray) else type(got).__name__
     return Mismatch(name, (), f"{wanted.dtype.name}{wanted.shape}", found, "exact")

@@ -12,6 +12,7 @@ from outpace.codegen.drafters import drafter_named
 from outpace.codegen.drafters.base import DraftingTask
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, UsageError
+from outpace.kernels import promotions as store
 from outpace.kernels.languages import language_named
 from outpace.kernels.promotions import StoredPromotion
 from outpace.kernels.target import current_target
@@ -27,7 +28,7 @@ ALL_VARIANTS = 16
 """Most variants of one draft that are evaluated."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What `tune` or `judge` did.
 
@@ -55,6 +56,17 @@ class Result:
     def speedup(self) -> Speedup | None:
         """Of the promotion over the reference, at its last confirmed workload."""
         return self.promotion.evidence[-1].speedup if self.promotion is not None else None
+
+    def __repr__(self) -> str:
+        """One line for a notebook, where the samples of every trial would fill pages."""
+        if self.promotion is None or self.speedup is None:
+            outcome = "nothing promoted" if self.verdict is None else self.verdict.value
+            return f"<{self.reference}: {outcome}, {len(self.trials)} trials>"
+        gain = self.speedup
+        return (
+            f"<{self.reference}: promoted {self.promotion.variant.label}, {gain.median:.3g}x "
+            f"[{gain.low:.3g}, {gain.high:.3g}], in {self.path}>"
+        )
 
 
 def tune(
@@ -90,6 +102,7 @@ def tune(
         _refuse_unavailable(language)
     source = drafter_named(drafter)
     chosen = workloads_of(truth, workloads)
+    _prepare_folder(truth, promoted, observer)
     with _journal(truth, drafter, fresh=fresh) as journal:
         campaign = Campaign(
             truth, current_target(), chosen, journal, budget or Budget(), promoted, observer
@@ -140,6 +153,8 @@ def judge(
     truth = _reference_of(reference)
     _refuse_unavailable(draft.language)
     chosen = workloads_of(truth, workloads)
+    if not dry_run:
+        _prepare_folder(truth, promoted, observer)
     with _journal(truth, f"judge:{draft.hash}", fresh=True) as journal:
         campaign = Campaign(truth, current_target(), chosen, journal, Budget(), promoted, observer)
         campaign.prepare()
@@ -155,6 +170,19 @@ def workloads_of(reference: Reference, names: Sequence[str]) -> list[Workload]:
     if unknown:
         raise UsageError(f"no workload {unknown[0]!r}; there are {', '.join(known)}")
     return [known[name] for name in names] if names else list(known.values())
+
+
+def _prepare_folder(reference: Reference, promoted: Path | None, observer: Observer) -> None:
+    """Find out before any work whether a promotion can be written, and say so if it is elsewhere.
+
+    Raises:
+        StorageError: It cannot.
+    """
+    store.refuse_unwritable(reference, promoted)
+    usual, folder = store.folders_of(reference, promoted)[0], store.folder_for(reference, promoted)
+    if folder != usual:
+        text = f"{usual.parent} cannot be written; promotions go to {folder} and are served there"
+        observer.notice(Message(text, "warning"))
 
 
 def _result(

@@ -10,6 +10,7 @@ the types that Numba compiles for).
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import mmap
 import os
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ ALIGNMENT = 64
 """Every buffer starts at a multiple of the cache line."""
 _PROT_READ, _PROT_WRITE = 1, 2
 _MAP_SHARED, _MAP_POPULATE = 0x01, 0x8000
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+"""Touching the judge's own mapping of a file that was made shorter would kill the judge."""
+_SEAL_FUTURE_WRITE = 0x10
 _PAGE = mmap.PAGESIZE
 
 
@@ -39,6 +43,11 @@ class Placed:
     def nbytes(self) -> int:
         """Bytes of the array."""
         return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def margins(self) -> tuple[Placed, Placed]:
+        """The bytes right before and after the array, which belong to no other."""
+        before, after = self.offset - ALIGNMENT, self.offset + self.nbytes
+        return Placed(before, (ALIGNMENT,), "uint8"), Placed(after, (ALIGNMENT,), "uint8")
 
 
 class Mapping:
@@ -87,10 +96,14 @@ class Arena:
     def __init__(self, size: int, *, read_only_descriptor: bool) -> None:
         """Allocate and fault in at least `size` bytes; raises EnvironmentError_ when short."""
         self.size = max(_PAGE, -(-size // _PAGE) * _PAGE)
-        owner = os.memfd_create("outpace", os.MFD_CLOEXEC)
+        owner = os.memfd_create("outpace", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.posix_fallocate(owner, 0, self.size)
             self.mapping = Mapping(owner, self.size, writable=True)
+            fcntl.fcntl(owner, fcntl.F_ADD_SEALS, _SEALS)
+            if read_only_descriptor:  # also when it is opened again through /proc
+                fcntl.fcntl(owner, fcntl.F_ADD_SEALS, _SEAL_FUTURE_WRITE)
+            fcntl.fcntl(owner, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL)
         except OSError as error:
             os.close(owner)
             raise EnvironmentError_(
@@ -110,7 +123,7 @@ class Arena:
 
 
 class Layout:
-    """Places arrays one after another at random, aligned offsets."""
+    """Places arrays one after another at random, aligned offsets, a margin around each."""
 
     def __init__(self, size: int, rng: np.random.Generator) -> None:
         """Over an arena of `size` bytes."""
@@ -121,14 +134,14 @@ class Layout:
     @staticmethod
     def room(nbytes: int) -> int:
         """Bytes to reserve for an array of `nbytes` wherever it is placed."""
-        return nbytes + _slack(nbytes) + 2 * ALIGNMENT
+        return nbytes + _slack(nbytes) + 3 * ALIGNMENT
 
     def place(self, shape: tuple[int, ...], dtype: str) -> Placed:
         """The next array; ValueError when the arena is full."""
         nbytes = prod(shape) * np.dtype(dtype).itemsize
         pad = ALIGNMENT * int(self._rng.integers(0, _slack(nbytes) // ALIGNMENT + 1))
-        placed = Placed(self._cursor + pad, shape, dtype)
-        if placed.offset + nbytes > self._size:
+        placed = Placed(self._cursor + ALIGNMENT + pad, shape, dtype)
+        if placed.offset + nbytes + ALIGNMENT > self._size:
             raise ValueError("the arena is too small")
         self._cursor = -(-(placed.offset + max(nbytes, 1)) // ALIGNMENT) * ALIGNMENT
         return placed

@@ -260,8 +260,7 @@ class Campaign:
         """Confirm one evaluated variant at every workload, incumbents left aside."""
         finalist = self._evaluations[variant.hash]
         return confirm(
-            self.reference,
-            self.checked.oracle,
+            self.checked,
             self._plans,
             finalist.contender,
             None,
@@ -275,7 +274,7 @@ class Campaign:
         For measuring the error rates of the rule: nothing is promoted.
         """
         finalist = self._evaluations[variant.hash].contender
-        return one_process_pair(self.reference, self.checked.oracle, self._plans, finalist)
+        return one_process_pair(self.checked, self._plans, finalist)
 
     def _finalists(
         self, plans: Sequence[Plan], tried: set[tuple[str, str]], *, screened: bool
@@ -324,8 +323,7 @@ class Campaign:
                 continue
             against = incumbent.contender if incumbent is not None else None
             results += confirm(
-                self.reference,
-                self.checked.oracle,
+                self.checked,
                 group,
                 finalist.contender,
                 against,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class CheckResult:
         reference: `module:qualname`.
         status: `faster` if it still holds at every confirmed workload, else the worst outcome.
         reason: One sentence for a person.
-        speedup: At its last workload, or None when it was not timed.
+        speedup: At the workload that the reason names, or None when it was not timed.
     """
 
     path: Path
@@ -50,17 +50,11 @@ def check(paths: Sequence[Path] = (), *, observer: Observer = QUIET) -> list[Che
     Raises:
         UsageError: A path does not exist, or holds no promotion.
     """
-    folders = [folder for path in paths or [Path()] for folder in _promotion_folders(path)]
+    folders = store.folders_under(paths or [Path()])
     if not folders:
         where = ", ".join(str(p) for p in paths) or "the current folder"
         raise UsageError(f"no promotion under {where}; `outpace tune FILE.py:fn` makes one")
     return [_check_one(folder, observer) for folder in folders]
-
-
-def _promotion_folders(path: Path) -> Iterator[Path]:
-    if not path.exists():
-        raise UsageError(f"no such path: {path}")
-    yield from sorted({p.parent for p in path.rglob("promotion.json")})
 
 
 def _check_one(folder: Path, observer: Observer) -> CheckResult:
@@ -106,7 +100,7 @@ def _judged(
 
 
 def _summary(folder: Path, reference: Reference, results: Sequence[Confirmation]) -> CheckResult:
-    """The worst outcome over the workloads speaks for the promotion."""
+    """The worst outcome over the workloads speaks for the promotion, of equal ones the last."""
     order = (Status.INCONCLUSIVE, Status.NOT_FASTER)
 
     def badness(result: Confirmation) -> int:
@@ -114,6 +108,6 @@ def _summary(folder: Path, reference: Reference, results: Sequence[Confirmation]
             return 0
         return 1 + order.index(result.status) if result.status in order else 3
 
-    worst = max(results, key=badness)
+    worst = max(reversed(results), key=badness)
     reason = f"{worst.workload.name}: {worst.reason}"
-    return CheckResult(folder, reference.name, worst.status, reason, results[-1].speedup)
+    return CheckResult(folder, reference.name, worst.status, reason, worst.speedup)

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from outpace import environment
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference
+from outpace.errors import StorageError
 from outpace.kernels.languages import language_named
 from outpace.model import Counterexample, Grade, Mismatch, Speedup, Status, Trial, Variant
 from outpace.tuner.acceptance import compare
@@ -39,7 +41,8 @@ class Evaluation:
     """A variant that compiled and was right on every drawn case."""
 
     variant: Variant
-    folder: Path
+    build: TemporaryDirectory[str]
+    """Holds the bound source and what was compiled from it; goes when this object goes."""
     grade: Grade
     seconds: dict[str, float] = field(default_factory=dict)
     """Screened time of one call by workload name, allocation of outputs included."""
@@ -47,7 +50,7 @@ class Evaluation:
     @property
     def contender(self) -> Contender:
         """As the confirmation takes it."""
-        return Contender(self.variant, self.folder, self.seconds)
+        return Contender(self.variant, Path(self.build.name), self.seconds)
 
 
 def trial_of(
@@ -79,30 +82,24 @@ def trial_of(
     )
 
 
-def build_folder(variant: Variant) -> Path:
-    """The private folder of a variant's build; its process may write nowhere else."""
-    return environment.cache_dir() / "judged" / variant.hash
-
-
 def build_and_check(
     reference: Reference, checked: CheckedReference, variant: Variant
 ) -> Evaluation | Trial:
-    """Compile a variant and run it on every drawn case; a Trial when that ends it."""
+    """Compile a variant and run it on every drawn case; a Trial when that ends it.
+
+    Raises:
+        StorageError: There is no room for the build.
+    """
     language = language_named(variant.draft.language)
-    folder = build_folder(variant)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        source = language.bind(variant)
+        build = _write_source(f"draft{language.suffix}", language.bind(variant))
     except SyntaxError as error:
         return trial_of(variant, Status.BUILD_FAILED, f"does not compile: {error}")
-    path = folder / f"draft{language.suffix}"
-    if not path.exists() or path.read_text(encoding="utf-8") != source:
-        path.write_text(source, encoding="utf-8")
     grade = Grade.D
     try:
         with Worker(
             reference.contract,
-            folder,
+            Path(build.name),
             capacity_for(reference, [case.sizes for case in checked.cases]),
             variant=variant,
             start_limit=BUILD_LIMIT,
@@ -124,7 +121,22 @@ def build_and_check(
         return trial_of(
             variant, failure.status, failure.reason, grade=grade, details=failure.details
         )
-    return Evaluation(variant, folder, grade)
+    return Evaluation(variant, build, grade)
+
+
+def _write_source(name: str, source: str) -> TemporaryDirectory[str]:
+    """A new folder with this file: what an earlier run of a draft left must never be read."""
+    parent = environment.cache_dir() / "judged"
+    try:
+        parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        build = TemporaryDirectory(dir=parent, ignore_cleanup_errors=True)
+        (Path(build.name) / name).write_text(source, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"builds cannot be written to {parent}: {error.strerror or error}; free space or "
+            "make it writable (XDG_CACHE_HOME moves it), then run the same command again"
+        ) from error
+    return build
 
 
 def _check(
@@ -165,7 +177,8 @@ def screen(
     capacity = capacity_for(reference, [plan.workload.sizes for plan in plans])
     workload = ""
     try:
-        with Worker(reference.contract, evaluation.folder, capacity, variant=variant) as worker:
+        folder = Path(evaluation.build.name)
+        with Worker(reference.contract, folder, capacity, variant=variant) as worker:
             for plan in plans:
                 workload = plan.workload.name
                 mismatch = _screen_workload(reference, plan, evaluation, worker, pacer)

@@ -5,7 +5,9 @@ The reference is the user's own code; it may be slow and may raise. Nothing here
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 import warnings
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -126,7 +128,9 @@ class Oracle:
     def _call(self, fn: Callable[..., Any], values: Mapping[str, Any]) -> Any:
         names = [a.name for a in self.contract.arguments]
         positional = [values[n] for n in names if n not in self._keyword_only]
-        with np.errstate(all="ignore"), warnings.catch_warnings():
+        # What it prints would come hundreds of times, and into the table of a campaign.
+        silence = contextlib.redirect_stdout(io.StringIO())
+        with np.errstate(all="ignore"), warnings.catch_warnings(), silence:
             warnings.simplefilter("ignore")
             return fn(*positional, **{n: values[n] for n in names if n in self._keyword_only})
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference
-from outpace.errors import ContractError
+from outpace.errors import ContractError, UsageError
 from outpace.model import Contract, Workload
 from outpace.tuner.acceptance import Envelope, Expected, chaotic, expect
 from outpace.tuner.oracle import Oracle
@@ -89,7 +89,20 @@ def make_plan(
 
     Raises:
         ContractError: The reference raises at this size, or its result is chaotic.
+        UsageError: The workload does not fit into memory.
     """
+    try:
+        return _measured_plan(reference, oracle, workload, rng)
+    except MemoryError as error:
+        raise UsageError(
+            f"workload {workload.name!r} of {reference.name} does not fit into the memory of this "
+            f"machine ({error}); give it smaller sizes"
+        ) from error
+
+
+def _measured_plan(
+    reference: Reference, oracle: Oracle, workload: Workload, rng: np.random.Generator
+) -> Plan:
     calls, expected = [], []
     spent = 0.0
     for done in range(CALIBRATIONS):
@@ -118,7 +131,7 @@ def _expect(
 ) -> Expected:
     try:
         return expect(oracle, dict(call.values), dict(call.sizes), rng)
-    except ContractError:
+    except (ContractError, MemoryError):
         raise
     except Exception as error:
         raise ContractError(

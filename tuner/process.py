@@ -33,6 +33,8 @@ from outpace.tuner.sandbox import Limits
 
 START_LIMIT = 120.0
 """Seconds for a process to start and load what is already built."""
+_MARGIN = 0xA5
+"""What the bytes around an output hold; a draft that changes them writes out of bounds."""
 _SPAWN = (
     "import sys; sys.path[:] = {path!r}; from outpace.tuner.worker import main; main({setup!r})"
 )
@@ -102,7 +104,7 @@ class Worker:
 
         Args:
             contract: Of the reference.
-            folder: Holds the bound draft; the only place the process may write to.
+            folder: Holds the bound draft; the process may write to its folder `build` only.
             capacity: Bytes of the input and of the output arena.
             variant: The draft to run; None for the reference.
             location: File and qualified name of the reference, when `variant` is None.
@@ -121,16 +123,21 @@ class Worker:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
         theirs, self._commands = os.pipe()
         self._replies, answers = os.pipe()
+        scratch = folder if variant is None else folder / "build"
+        if variant is not None:
+            scratch.mkdir(exist_ok=True, mode=0o700)
         setup = self._setup(folder, variant, location)
         setup |= {"commands": theirs, "replies": answers}
+        # An empty entry would mean the process's own folder, where a draft could put modules.
+        path = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100  (keeps links)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _SPAWN.format(path=sys.path, setup=json.dumps(setup))],
+                [sys.executable, "-I", "-c", _SPAWN.format(path=path, setup=json.dumps(setup))],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env=_environment(folder),
-                cwd=None if variant is None else folder,
+                env=_environment(scratch),
+                cwd=None if variant is None else scratch,
                 pass_fds=(theirs, answers, self._inputs.descriptor, self._outputs.descriptor),
                 start_new_session=True,
             )
@@ -138,8 +145,10 @@ class Worker:
             os.close(theirs)
             os.close(answers)
         _live.add(self)
-        self._poll = select.poll()
+        self._poll, self._room = select.poll(), select.poll()
         self._poll.register(self._replies, select.POLLIN)
+        self._room.register(self._commands, select.POLLOUT)
+        os.set_blocking(self._commands, False)
         try:
             # The grade is answered before any code of the draft runs.
             self.grade = Grade(self._reply(START_LIMIT, "starting").get("grade", "D"))
@@ -165,6 +174,7 @@ class Worker:
             "language": "" if variant is None else variant.draft.language,
             "contract": "" if variant is None else encode(self.contract).decode(),
             "location": location,
+            "mutates": bool(self.contract.mutated),
         }
 
     def __enter__(self) -> Self:
@@ -216,19 +226,22 @@ class Worker:
                 self._outputs.mapping.array(place)[...] = call.values[slot.name]
             else:
                 poison(self._outputs.mapping.array(place), self._rng)
+            if slot.role is not Role.INPUT:
+                for margin in place.margins():
+                    self._outputs.mapping.array(margin)[...] = _MARGIN
 
     def run(self, limit: float) -> float:
         """Run the prepared batch once; the process is stopped again when this returns.
 
         Returns:
-            Seconds from the request until every thread of the process has stopped.
+            Seconds from letting the process go until every thread of it has stopped.
 
         Raises:
             Failure: It crashed, raised, or took longer than `limit` seconds.
         """
+        begin = time.perf_counter_ns()  # before SIGCONT: threads of the draft may run from there
         self.resume()
-        begin = time.perf_counter_ns()
-        os.write(self._commands, b"g")
+        self._write(b"g", limit, "taking the request")
         ready = self._poll.poll(limit * 1000)
         mark = os.read(self._replies, 1) if ready else None
         self.pause()
@@ -244,11 +257,16 @@ class Worker:
 
         For the reference `publish` must have been called. The views are valid until the next
         `prepare`.
+
+        Raises:
+            Failure: It wrote beside an array.
         """
         found = []
         for slot, place in zip(slots(self.contract), self._placed[item], strict=True):
             if slot.role in (Role.INOUT, Role.OUTPUT):
                 assert place is not None
+                if any((self._outputs.mapping.array(m) != _MARGIN).any() for m in place.margins()):
+                    raise self._failure(Status.WRONG, f"it writes outside {slot.name}")
                 found.append(self._outputs.mapping.array(place))
         return found
 
@@ -315,14 +333,26 @@ class Worker:
         self.resume()
         body = json.dumps(message).encode()
         data = b"m" + len(body).to_bytes(4, "little") + body
-        try:
-            while data:
-                data = data[os.write(self._commands, data) :]
-        except BrokenPipeError:
-            raise self._failure(Status.CRASHED, "the process ended") from None
+        self._write(data, limit, message["do"])
         reply = self._reply(limit, message["do"])
         self.pause()
         return reply
+
+    def _write(self, data: bytes, limit: float, doing: str) -> None:
+        """Write to the channel, which a process may have closed, filled, or never read from."""
+        deadline = time.monotonic() + limit
+        try:
+            while data:
+                try:
+                    data = data[os.write(self._commands, data) :]
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise self._failure(
+                            Status.TIMEOUT, f"{doing} took longer than {limit:.0f} s"
+                        ) from None
+                    self._room.poll(10)
+        except BrokenPipeError:
+            raise self._failure(*self._death()) from None
 
     def _reply(self, limit: float, doing: str) -> dict[str, Any]:
         deadline = time.monotonic() + limit
@@ -387,7 +417,7 @@ def _classify(error: Mapping[str, Any]) -> tuple[Status, str, str]:
     """Status, reason and details of an error that the process reports of itself."""
     kind, text = str(error.get("kind", "")), str(error.get("text", ""))
     details = str(error.get("where", ""))
-    first = next((line for line in text.splitlines() if line.strip()), kind)
+    first = next((line for line in text.splitlines() if _says_something(line)), kind)
     if kind in ("BuildError", "SyntaxError", "IndentationError", "TypingError", "LoweringError"):
         return Status.BUILD_FAILED, f"does not compile: {first}", text or details
     if kind == "InvalidDraft":
@@ -397,6 +427,11 @@ def _classify(error: Mapping[str, Any]) -> tuple[Status, str, str]:
     if kind == "PermissionError":
         return Status.BLOCKED, f"tried what the sandbox denies: {first}", details
     return Status.CRASHED, f"{kind}: {first}", details
+
+
+def _says_something(line: str) -> bool:
+    """Whether a line is more than blank or the heading of Numba's messages."""
+    return bool(line.strip()) and not line.startswith("Failed in nopython mode pipeline")
 
 
 def _environment(folder: Path) -> dict[str, str]:

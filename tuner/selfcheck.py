@@ -104,7 +104,8 @@ class _Survey:
     oracle: Oracle
     samples: list[Sample] = field(default_factory=list)
     refused: list[dict[str, int]] = field(default_factory=list)
-    error: Exception | None = None
+    failure: str = ""
+    """What the first of these raised, and where."""
     changed: set[str] = field(default_factory=set)
     """Arguments that were seen to change."""
     notes: list[str] = field(default_factory=list)
@@ -156,8 +157,10 @@ class _Survey:
     def _try(self, case: Case) -> dict[str, Any] | None:
         """Inputs of a case that the reference accepts."""
         contract = self.oracle.contract
+        raising = "inputs(...)"
         try:
             inputs = draw_inputs(self.oracle.reference, case)
+            raising = "it"
             bind_sizes(contract, inputs)
             given = {n: v.copy() if isinstance(v, np.ndarray) else v for n, v in inputs.items()}
             returned = self.oracle.call(given)
@@ -165,7 +168,8 @@ class _Survey:
             raise
         except Exception as error:  # noqa: BLE001  (a size outside the domain)
             self.refused.append(dict(case.sizes))
-            self.error = self.error or error
+            what = f"{type(error).__name__}: {error}"
+            self.failure = self.failure or f"; at {case.sizes} {raising} raises {what}"
             return None
         as_results(contract, returned, case.sizes)
         self._refuse_undeclared_mutation(inputs, given)
@@ -203,14 +207,10 @@ class _Survey:
 
 
 def _refuse_failures(oracle: Oracle, survey: _Survey) -> None:
-    name = oracle.reference.name
-    example = ""
-    if survey.error is not None:
-        error = f"{type(survey.error).__name__}: {survey.error}"
-        example = f"; at {survey.refused[0]} it raises {error}"
+    name, example = oracle.reference.name, survey.failure
     if not survey.samples:
         raise ContractError(
-            f"{name} raises at every drawn size{example}; limit the sizes by where=, or give "
+            f"{name} could be run at no drawn size{example}; limit the sizes by where=, or give "
             "inputs= that it accepts"
         )
     sizes = len(survey.testable_sizes())

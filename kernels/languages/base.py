@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+import keyword
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 from outpace.codegen.domain import free_names
 from outpace.errors import ContractError, DraftError
 from outpace.model import Contract, Draft, Parameter, Provenance, Scalar, Variant
 
 MARK = "outpace:"
-_HEADER_KEYS = {"parameters", "constraints", "flags", "idea", "language"}
+_HEADER_KINDS = (
+    ("parameters", dict, "object"),
+    ("constraints", list, "array"),
+    ("flags", dict, "object"),
+    ("idea", str, "string"),
+    ("language", str, "string"),
+)
 
 Kernel = Callable[..., None]
 """A loaded kernel in the calling convention of `outpace.codegen.abi`."""
@@ -89,7 +98,7 @@ def parse_draft(text: str, language: Language, provenance: Provenance) -> Draft:
         tuple(_parameter(name, values) for name, values in header.get("parameters", {}).items()),
         _constraints(header),
         header.get("flags", {}),
-        provenance,
+        msgspec.structs.replace(provenance, idea=header.get("idea", provenance.idea)),
     )
 
 
@@ -102,32 +111,39 @@ def render_draft(draft: Draft, language: Language) -> str:
         header["constraints"] = list(draft.constraints)
     if draft.flags:
         header["flags"] = draft.flags
-    if not header:
+    if not header and not draft.source.startswith(f"{language.comment} {MARK}"):
         return draft.source
     return f"{language.comment} {MARK} {json.dumps(header)}\n{draft.source}"
 
 
 def _header(text: str) -> dict[str, Any]:
     try:
-        header = json.loads(text)
-    except json.JSONDecodeError as error:
+        header = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
         raise DraftError(f"the `{MARK}` header line is not JSON: {error}") from error
-    if not isinstance(header, dict) or set(header) - _HEADER_KEYS:
+    known = [key for key, _, _ in _HEADER_KINDS]
+    if not isinstance(header, dict) or set(header) - set(known):
         raise DraftError(
-            f"the `{MARK}` header line must be a JSON object with keys among "
-            f"{', '.join(sorted(_HEADER_KEYS))}"
+            f"the `{MARK}` header line must be a JSON object with keys among {', '.join(known)}"
         )
-    for key, kind in (("parameters", dict), ("flags", dict), ("constraints", list)):
+    for key, kind, called in _HEADER_KINDS:
         if not isinstance(header.get(key, kind()), kind):
-            raise DraftError(f"`{key}` in the header line must be a JSON {kind.__name__}")
+            raise DraftError(f"`{key}` in the header line must be a JSON {called}")
+    for name, value in header.get("flags", {}).items():
+        if not isinstance(value, Scalar):
+            raise DraftError(f"the flag {name!r} must be a number, a boolean or a string")
     return header
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")
 
 
 def _parameter(name: str, values: Any) -> Parameter:
     listed: list[Scalar] = values if isinstance(values, list) else [values]
-    if not name.isidentifier():
+    if not name.isidentifier() or keyword.iskeyword(name):
         raise DraftError(f"the parameter name {name!r} is not an identifier")
-    if not listed or not all(isinstance(v, bool | int | float | str) for v in listed):
+    if not listed or not all(isinstance(v, Scalar) for v in listed):
         raise DraftError(f"parameter {name!r} needs a list of numbers, booleans or strings")
     return Parameter(name, tuple(dict.fromkeys(listed)))
 

@@ -8,12 +8,13 @@ module constants that the tuner sets.
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.util
 import inspect
-import itertools
+import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +26,6 @@ from outpace.kernels.languages.base import BuildError, InvalidDraft, Kernel
 from outpace.model import Contract, Variant
 
 _config_lock = threading.Lock()
-_module_numbers = itertools.count()
 
 
 class Numba:
@@ -42,13 +42,22 @@ class Numba:
         return None
 
     def bind(self, variant: Variant) -> str:
-        """The module with one assignment a parameter above its first statement."""
+        """The module with one assignment a parameter above its first statement.
+
+        What the module itself assigns to a parameter is taken out: it would win otherwise, and all
+        variants would be the same.
+        """
         if not variant.params:
             return variant.draft.source
         assignments = [f"{name} = {value!r}" for name, value in variant.params.items()]
-        lines = variant.draft.source.splitlines()
-        at = _line_after_preamble(variant.draft.source)
-        return "\n".join([*lines[:at], *assignments, *lines[at:]]) + "\n"
+        lines = variant.draft.source.split("\n")
+        body = _statements(variant.draft.source)
+        for node in body:
+            if _assigned(node) in variant.params:
+                last = node.end_lineno or node.lineno
+                lines[node.lineno - 1 : last] = [""] * (last - node.lineno + 1)
+        at = _line_after_preamble(body)
+        return "\n".join([*lines[:at], *assignments, *lines[at:]])
 
     def build(self, path: Path, contract: Contract, cache: Path) -> None:
         """Compile for the contract's types; a plain function compiles at its first call."""
@@ -60,8 +69,14 @@ class Numba:
 
         kernel = self._import(path, contract, cache)
         if isinstance(kernel, numba.core.dispatcher.Dispatcher):
+            signature = tuple(_numba_type(slot) for slot in slots(contract))
+            if kernel.signatures and signature not in kernel.overloads:
+                raise BuildError(
+                    f"kernel is compiled for {kernel.signatures}, needed is {signature}; "
+                    "leave the signature out of njit"
+                )
             try:
-                kernel.compile(tuple(_numba_type(slot) for slot in slots(contract)))
+                kernel.compile(signature)
             except numba.core.errors.NumbaError as error:
                 raise BuildError(str(error)) from error
         return kernel
@@ -74,7 +89,9 @@ class Numba:
         path = folder / "draft.py"
         text = self.bind(variant)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+            own = path.with_suffix(f".{os.getpid()}")
+            own.write_text(text, encoding="utf-8")
+            own.replace(path)  # another process may be reading it
         return self.load(path, contract, folder)
 
     def _import(self, path: Path, contract: Contract, cache: Path) -> Kernel:
@@ -110,17 +127,25 @@ def _cache_folder(folder: Path) -> Iterator[None]:
 
 
 def _import_draft(path: Path) -> ModuleType:
-    name = f"outpace_draft_{path.parent.name}_{next(_module_numbers)}"
+    import numba  # noqa: PLC0415
+
+    # Numba's cache names the module, so that its name must be the same in every process.
+    name = f"outpace_draft_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # noqa: PT018
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Numba looks the module up by name when it loads from its cache
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, numba.core.errors.NumbaError) as error:
+        raise BuildError(f"{type(error).__name__}: {error}") from error
     return module
 
 
 def _check_signature(kernel: Any, contract: Contract) -> None:
     function = getattr(kernel, "py_func", kernel)
+    if not inspect.isfunction(function):
+        raise InvalidDraft(f"`kernel` is a {type(kernel).__name__}, not a function")
     wanted = [slot.name for slot in slots(contract)]
     try:
         inspect.signature(function).bind(*wanted)
@@ -141,10 +166,26 @@ def _numba_type(slot: Slot) -> Any:
     return numba.types.Array(dtype, len(slot.dims), "C")
 
 
-def _line_after_preamble(source: str) -> int:
+def _statements(source: str) -> list[ast.stmt]:
+    """Statements of a module; none where it does not parse, and the build says why."""
+    try:
+        return ast.parse(source).body
+    except (SyntaxError, ValueError):
+        return []
+
+
+def _assigned(node: ast.stmt) -> str | None:
+    """The one name that a statement assigns to."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            return name
+    return None
+
+
+def _line_after_preamble(body: Sequence[ast.stmt]) -> int:
     """Number of lines taken by the docstring and `__future__` imports."""
     end = 0
-    for position, node in enumerate(ast.parse(source).body):
+    for position, node in enumerate(body):
         is_docstring = (
             position == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         )

@@ -241,3 +241,11 @@ def test_a_full_disk_loses_nothing(scale, promote):
     assert isinstance(found.promotion, Promotion)
     assert found.promotion.variant.draft.source == KERNEL
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_what_cannot_be_written_is_refused_before_any_work(scale, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"file is not a folder.*--promoted"):
+        promotions.refuse_unwritable(scale.reference, tmp_path / "file")
+    promotions.refuse_unwritable(scale.reference, tmp_path / "new" / "folder")
+    assert not (tmp_path / "new").exists()

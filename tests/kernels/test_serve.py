@@ -204,6 +204,20 @@ def test_a_scalar_output_is_a_number(module, promote):
     assert fn(np.ones(800), out=out)[0] == 800
 
 
+NARROW = """
+@outpace.optimize(workloads={"only": dict(n=8)})
+def scale(u: Float32[np.ndarray, "n"], a: np.float32) -> Float32[np.ndarray, "n"]:
+    return u * a
+"""
+
+
+@pytest.mark.parametrize("factor", [np.float32(3), 3.0, 3])
+def test_a_narrow_scalar_reaches_the_kernel_as_it_was_judged(module, promote, factor):
+    fn = module(NARROW).scale
+    promote.write(fn, "def kernel(u, a, out):\n    out[:] = type(a) is type(u[0])\n")
+    assert fn(np.zeros(8, np.float32), factor).all()
+
+
 SWEEP = """
 @outpace.optimize(workloads={"only": dict(n=8)}, mutates=("A",))
 def sweep(A: Float64[np.ndarray, "n"], B: Float64[np.ndarray, "n"]) -> None:

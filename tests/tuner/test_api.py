@@ -13,6 +13,7 @@ from outpace.kernels.languages.base import parse_draft
 from outpace.model import Draft, Provenance, Status
 from outpace.tuner import api
 from outpace.tuner.events import Ended, Planned
+from outpace.tuner.journal import AlphaLedger
 
 
 @outpace.optimize(workloads={"only": {"n": 4000}})
@@ -60,6 +61,15 @@ def home(tmp_path, monkeypatch):
     histogram.reload()
 
 
+@pytest.fixture
+def short_confirmations(monkeypatch):
+    """A larger error budget, so that five process pairs decide; the rule has tests of its own."""
+    monkeypatch.setattr(AlphaLedger, "next_alpha", lambda _: 0.12)
+
+
+short = pytest.mark.usefixtures("short_confirmations")
+
+
 def draft(source, idea="by hand"):
     return Draft("numba", source, provenance=Provenance("user", idea=idea))
 
@@ -84,6 +94,7 @@ def test_a_fast_right_draft_is_promoted_served_and_checked(tmp_path):
     assert checked.status is Status.FASTER, checked.reason
 
 
+@short
 def test_an_incumbent_must_be_beaten(tmp_path):
     assert api.judge(running, draft(GOOD)).verdict is Status.FASTER
     again = api.judge(running, draft(GOOD + "\n# the same again\n"), screened=False)
@@ -94,6 +105,7 @@ def test_an_incumbent_must_be_beaten(tmp_path):
     assert len(list((tmp_path / "promoted").rglob("promotion.json"))) == 1
 
 
+@short
 def test_a_dry_run_writes_nothing(tmp_path):
     result = api.judge(running, draft(GOOD), dry_run=True)
     assert result.verdict is Status.FASTER
@@ -111,6 +123,7 @@ def test_a_wrong_draft_comes_with_its_counterexample(tmp_path):
     assert not (tmp_path / "promoted").exists()
 
 
+@short
 def test_in_place_and_scalar_results():
     source = """import numba
 
@@ -129,6 +142,7 @@ def kernel(values, counts, bins, out):
     assert api.judge(histogram, draft(stale), dry_run=True).verdict is Status.WRONG
 
 
+@short
 def test_tune_promotes_and_reports_every_variant(tmp_path):
     events = []
 
@@ -149,6 +163,7 @@ def test_tune_promotes_and_reports_every_variant(tmp_path):
     assert lost(api.tune(running)) == lost(result)
 
 
+@short
 def test_parameters_are_bound_as_module_constants():
     header = '# outpace: {"parameters": {"START": [0, 1]}, "constraints": ["START < 1"]}\n'
     source = header + GOOD.replace("range(u.size)", "range(START, u.size)")
@@ -178,6 +193,7 @@ def test_unknown_names_are_usage_errors():
         api.tune(running.reference.fn)
 
 
+@short
 def test_notebook_functions_are_judged_from_a_standalone_copy(monkeypatch):
     monkeypatch.setattr(running.reference.fn, "__module__", "__main__")
     assert running.reference.location is None

@@ -181,7 +181,7 @@ def no_small(x: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
 
 def test_a_reference_that_raises_everywhere():
     with pytest.raises(
-        ContractError, match=r"at every drawn size.*KeyError: 'nothing of float64 works'"
+        ContractError, match=r"at no drawn size.*it raises KeyError: 'nothing of float64 works'"
     ):
         check(raises)
 
@@ -275,7 +275,7 @@ def test_a_slow_reference_is_checked_on_the_fewest_cases(monkeypatch):
     monkeypatch.setattr(selfcheck, "BUDGET_SECONDS", 0.0)
     checked = check(third)
     assert selfcheck.LEAST_CASES <= len(checked.cases) < 24
-    assert len({case.sizes["n"] for case in checked.cases} - {0}) == selfcheck.LEAST_SIZES
+    assert len({case.sizes["n"] for case in checked.cases} - {0}) >= selfcheck.LEAST_SIZES
     assert any("is slow" in note for note in checked.notes)
 
 

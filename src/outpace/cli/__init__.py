@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
     """Run the program; what `outpace` in a shell calls."""
-    from outpace.cli.app import app  # noqa: PLC0415  (`import outpace.cli` stays light)
+    try:
+        from outpace.cli.app import app  # noqa: PLC0415  (`import outpace.cli` stays light)
 
-    app(prog_name="outpace")
+        app(prog_name="outpace")
+    except KeyboardInterrupt:  # while modules were imported: commands answer it themselves
+        sys.stderr.write("interrupted before anything was begun\n")
+        sys.exit(130)

@@ -44,8 +44,8 @@ def _show(console: Console, findings: Sequence[Finding]) -> None:
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
-        missing = Text("missing", style="bold red" if finding.essential else "yellow")
-        mark = Text("ok", style="green") if finding.ok else missing
+        lack = Text("fail", style="bold red") if finding.essential else Text("note", style="yellow")
+        mark = Text("ok", style="green") if finding.ok else lack
         told = finding.value if finding.ok else f"{finding.value}; {finding.hint}".lstrip("; ")
         table.add_row(finding.name, mark, Text(told, overflow="fold"))
     console.print(table)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outpace.cli.boundary import Answer, respond, warn
 from outpace.cli.options import JsonOption, PathsArgument
-from outpace.errors import OutpaceError, UsageError
+from outpace.errors import OutpaceError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from outpace.kernels.promotions import StoredPromotion
     from outpace.model import Target
-
-_PASSED_OVER = {"__pycache__", "node_modules", "site-packages"}
 
 
 def list_promotions(paths: PathsArgument = None, as_json: JsonOption = False) -> None:
@@ -29,7 +26,7 @@ def list_promotions(paths: PathsArgument = None, as_json: JsonOption = False) ->
         here = current_target()
         found, damaged = read_promotions(paths or [Path()])
         for path, reason in damaged:
-            warn(f"{path}: {reason}")
+            warn(reason if str(path) in reason else f"{path}: {reason}")
         payload = {
             "schema": "outpace.list/1",
             "promotions": [_entry(stored, here) for stored in found],
@@ -51,35 +48,12 @@ def read_promotions(
     from outpace.kernels import promotions  # noqa: PLC0415
 
     found, damaged = [], []
-    for folder in promotion_folders(paths):
+    for folder in promotions.folders_under(paths):
         try:
             found.append(promotions.read(folder))
         except (OutpaceError, OSError) as error:
             damaged.append((folder, str(error)))
     return found, damaged
-
-
-def promotion_folders(paths: Iterable[Path]) -> list[Path]:
-    """Folders under the paths that hold a promotion, sorted, each once.
-
-    Raises:
-        UsageError: A path does not exist.
-    """
-    found: set[Path] = set()
-    for path in paths:
-        if not path.exists():
-            raise UsageError(f"no such file or folder: {path}")
-        found.update(_walk(path.resolve() if path.is_dir() else path.resolve().parent))
-    return sorted(found)
-
-
-def _walk(start: Path) -> Iterator[Path]:
-    from outpace.kernels.promotions import RECORD  # noqa: PLC0415
-
-    for folder, names, files in os.walk(start):
-        names[:] = [n for n in names if not n.startswith(".") and n not in _PASSED_OVER]
-        if RECORD in files:
-            yield Path(folder)
 
 
 def _entry(stored: StoredPromotion, here: Target) -> dict[str, Any]:

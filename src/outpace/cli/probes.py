@@ -124,7 +124,7 @@ def _memory() -> Finding:
 def _load() -> Finding:
     """Half a core of other work is where intervals visibly widen on a small machine."""
     recent = os.getloadavg()[0]
-    value = f"{recent:.2f} over the last minute"
+    value = f"load {recent:.2f} over the last minute"
     if recent < 0.5 * len(os.sched_getaffinity(0)):
         return Finding("quiet machine", ok=True, value=value)
     hint = "other work runs here: verdicts stay right, but need longer or end inconclusive"

@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from outpace import environment
 from outpace.cli import style
 from outpace.model import Promotion, Status, Trial
 
@@ -106,7 +107,7 @@ def promotion_panel(
         table,
         Text(""),
         written,
-        Text(_next_step(override)),
+        Text(_next_step(path, override)),
     ]
     grade = Text(f"isolation grade {promotion.grade.value}")
     return Panel(
@@ -162,8 +163,11 @@ def _print_notes(console: Console, notes: Sequence[str]) -> None:
         console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
 
 
-def _next_step(override: Path | None) -> str:
-    review = "next: review and commit that folder; "
-    if override is None:
-        return f"{review}@outpace.optimize serves it from the next import on"
-    return f"{review}it is served where OUTPACE_PROMOTED={style.path(override)} is set"
+def _next_step(path: Path, override: Path | None) -> str:
+    if override is not None:
+        served = f"it is served where OUTPACE_PROMOTED={style.path(override)} is set"
+    else:
+        served = "the decorated function runs it from the next start of Python on"
+    # In the data folder it is this user's alone: there is nothing to commit.
+    task = "review" if path.is_relative_to(environment.data_dir()) else "review and commit"
+    return f"next: {task} that folder; {served}"
