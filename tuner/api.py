@@ -187,24 +187,23 @@ def _prepare_folder(reference: Reference, promoted: Path | None, observer: Obser
 
 def _result(
     campaign: Campaign,
-    promotions: Sequence[tuple[Promotion, Path | None]],
+    promotions: Sequence[StoredPromotion],
     verdict: Status | None,
     notes: Sequence[str],
 ) -> Result:
-    best = promotions[-1] if promotions else None
     campaign.journal.append(
         CampaignEnded(summary=f"{len(campaign.trials)} trials, {len(promotions)} promotions")
     )
-    others = [StoredPromotion(path, p) for p, path in promotions[:-1] if path is not None]
+    best = promotions[-1] if promotions else None
     return Result(
         campaign.reference.name,
         campaign.target,
         tuple(campaign.trials),
         verdict,
-        best[0] if best and best[1] is not None else None,
-        best[1] if best else None,
+        best.promotion if best is not None else None,
+        best.path if best is not None else None,
         (*notes, *campaign.notes),
-        tuple(others),
+        tuple(promotions[:-1]),
     )
 
 

@@ -18,10 +18,10 @@ import numpy as np
 from outpace.codegen.domain import evaluate as evaluate_expression
 from outpace.codegen.drafters.builtin import PLAIN_IDEA
 from outpace.codegen.reference import Reference
+from outpace.kernels.promotions import StoredPromotion
 from outpace.model import (
     Draft,
     PairSamples,
-    Promotion,
     Status,
     Target,
     Trial,
@@ -225,18 +225,18 @@ class Campaign:
 
     def confirm_best(
         self, *, dry_run: bool = False, screened: bool = True, attempts: int = ATTEMPTS
-    ) -> list[tuple[Promotion, Path | None]]:
+    ) -> list[StoredPromotion]:
         """Confirm the best variant of every workload against reference and incumbent; promote.
 
         Returns:
-            Promotions with their folders (None in a dry run), the one that covers the last
+            The promotions that were written (none in a dry run), the one that covers the last
             workload at the end.
         """
         ledger = AlphaLedger(self.reference.source_hash)
         undecided = list(self._plans)
         tried: set[tuple[str, str]] = set()
         decided: set[str] = set()
-        promoted: list[tuple[Promotion, Path | None]] = []
+        promoted: list[StoredPromotion] = []
         for attempt in range(1, attempts + 1):
             groups = self._finalists(undecided, tried, screened=screened)
             if not groups:
@@ -249,12 +249,15 @@ class Campaign:
                 tried |= {(key, plan.workload.name) for plan in plans}
                 if any(r.status is Status.FASTER for r in results):
                     finalist = self._evaluations[key]
-                    promoted.append(self._promote(finalist, results, share, dry_run=dry_run))
+                    promoted = [p for p in promoted if p.promotion.variant != finalist.variant]
+                    promoted += self._promote(finalist, results, share, dry_run=dry_run)
                 decided |= {r.workload.name for r in results if r.decided}
             undecided = [plan for plan in undecided if plan.workload.name not in decided]
         self._end_losers(tried)
         last = self._plans[-1].workload.name
-        return sorted(promoted, key=lambda p: any(e.workload.name == last for e in p[0].evidence))
+        return sorted(
+            promoted, key=lambda p: any(e.workload.name == last for e in p.promotion.evidence)
+        )
 
     def confirm_against_reference(self, variant: Variant, alpha: float) -> list[Confirmation]:
         """Confirm one evaluated variant at every workload, incumbents left aside."""
@@ -364,15 +367,16 @@ class Campaign:
 
     def _promote(
         self, finalist: Evaluation, results: Sequence[Confirmation], alpha: float, *, dry_run: bool
-    ) -> tuple[Promotion, Path | None]:
+    ) -> list[StoredPromotion]:
+        """The promotion that was written, if any."""
         promotion = self._gate.promotion(
             finalist.variant, self.checked, results, alpha, self._over_numba(finalist)
         )
         if dry_run:
-            return promotion, None
-        path = self._gate.write(promotion)
-        self.journal.append(Promoted(path=str(path), key=promotion.key.hash))
-        return promotion, path
+            return []
+        stored = self._gate.write(promotion)
+        self.journal.append(Promoted(path=str(stored.path), key=stored.promotion.key.hash))
+        return [stored]
 
     def _over_numba(self, finalist: Evaluation) -> dict[str, float]:
         """Screened speedup over the plain Numba draft, where it was evaluated."""

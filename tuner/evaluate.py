@@ -22,7 +22,7 @@ from outpace.kernels.languages import language_named
 from outpace.model import Counterexample, Grade, Mismatch, Speedup, Status, Trial, Variant
 from outpace.tuner.acceptance import compare
 from outpace.tuner.confirm import Contender, describe
-from outpace.tuner.plan import Plan
+from outpace.tuner.plan import BATCH_BYTES, Plan
 from outpace.tuner.process import Call, Failure, Worker, bytes_of
 from outpace.tuner.selfcheck import CheckedReference
 
@@ -32,6 +32,7 @@ CALL_LIMIT = 20.0
 """Seconds for one call on a small drawn case, compilation of a plain function included."""
 SCREEN_CALLS = 7
 SCREEN_SECONDS = 2.0
+SCREEN_BATCH = 64
 PACED_SECONDS = 0.3
 """References slower than this are not run again for each variant."""
 
@@ -174,7 +175,7 @@ def screen(
         A trial when the variant is wrong or fails at a workload, else None.
     """
     variant = evaluation.variant
-    capacity = capacity_for(reference, [plan.workload.sizes for plan in plans])
+    capacity = _screening_capacity(reference, plans)
     workload = ""
     try:
         folder = Path(evaluation.build.name)
@@ -212,20 +213,37 @@ def _screen_workload(
     times: list[float] = []
     paces: list[float] = []
     rng = np.random.default_rng()
-    first = True
-    while len(times) < SCREEN_CALLS and sum(times) < SCREEN_SECONDS:
-        which = int(rng.integers(len(plan.calls)))
-        worker.prepare([plan.calls[which]])
-        seconds = worker.run(limit)
-        mismatch = compare(reference.contract, plan.expected[which], worker.results())
-        if mismatch is not None:
-            return mismatch
-        if not first:
-            times.append(seconds)
-        first = False
+    batch, spent = 1, 0.0
+    while len(times) < SCREEN_CALLS + 2 and spent < SCREEN_SECONDS:
+        picked = rng.integers(len(plan.calls), size=batch)
+        worker.prepare([plan.calls[which] for which in picked])
+        spent += (seconds := worker.run(limit))
+        times.append(seconds / batch)
+        for item, which in enumerate(picked):
+            got = worker.results(item)
+            mismatch = compare(reference.contract, plan.expected[which], got)
+            if mismatch is not None:
+                return mismatch
+        if len(times) == 2:  # the first call was the coldest; the second tells how long one takes
+            batch = min(_most_in_batch(reference, plan), plan.batch(reference.contract, times[1]))
         if plan.reference_seconds < PACED_SECONDS:
-            pacer.prepare([plan.calls[which]])
+            pacer.prepare([plan.calls[picked[0]]])
             paces.append(pacer.run(limit))
     pace = median(paces[1:]) / plan.reference_seconds if len(paces) > 1 else 1.0
-    evaluation.seconds[plan.workload.name] = median(times) / pace + plan.allocation_seconds
+    timed = times[2:] or times[1:] or times
+    evaluation.seconds[plan.workload.name] = median(timed) / pace + plan.allocation_seconds
     return None
+
+
+def _most_in_batch(reference: Reference, plan: Plan) -> int:
+    read, written = bytes_of(reference.contract, plan.workload.sizes)
+    return max(1, min(SCREEN_BATCH, BATCH_BYTES // (read + written + 1)))
+
+
+def _screening_capacity(reference: Reference, plans: Sequence[Plan]) -> tuple[int, int]:
+    """Arena sizes that hold the largest batch at every workload."""
+    rooms = [
+        (_most_in_batch(reference, plan), *bytes_of(reference.contract, plan.workload.sizes))
+        for plan in plans
+    ]
+    return max(n * read for n, read, _ in rooms), max(n * written for n, _, written in rooms)

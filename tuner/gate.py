@@ -87,12 +87,13 @@ class Gate:
             datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def write(self, promotion: Promotion) -> Path:
+    def write(self, promotion: Promotion) -> StoredPromotion:
         """Store a promotion and take its workloads away from older ones.
 
         Raises:
             StorageError: It cannot be written; what was there before is intact.
         """
+        promotion = self._merged(promotion)
         path = store.write(promotion, self.reference, self.folder)
         sizes = [evidence.workload.sizes for evidence in promotion.evidence]
         for stored in self._current():
@@ -105,7 +106,21 @@ class Gate:
                 narrowed = msgspec.structs.replace(old, key=key, evidence=kept)
                 store.write(narrowed, self.reference, self.folder)
             store.remove(stored.path)
-        return path
+        return StoredPromotion(path, promotion)
+
+    def _merged(self, promotion: Promotion) -> Promotion:
+        """With what the same variant was promoted for before, so that it stands in one place."""
+        evidence = {tuple(e.workload.sizes.items()): e for e in promotion.evidence}
+        for stored in self._current():
+            if stored.promotion.variant == promotion.variant:
+                for old in stored.promotion.evidence:
+                    evidence.setdefault(tuple(old.workload.sizes.items()), old)
+        workloads = [e.workload for e in evidence.values()]
+        return msgspec.structs.replace(
+            promotion,
+            key=store.key_for(self.reference, self.target, workloads),
+            evidence=tuple(evidence.values()),
+        )
 
     def _current(self) -> list[StoredPromotion]:
         """Promotions of this very source that would be served on this target."""

@@ -25,7 +25,9 @@ CALIBRATION_BUDGET = 20.0
 """Seconds for the full rule at one workload; beyond it one input must do."""
 REQUEST_SECONDS = 2e-3
 """A timed request should last this long, so that the channel costs about 1% of it."""
-BATCH_BYTES = 128 << 20
+BATCH_BYTES = 8 << 20
+"""A batch should fit into the caches as a single call does: a draft writes to as many places as
+there are calls in it, the reference to the same few again and again."""
 BATCH_MOST = 256
 PROCESS_SECONDS = 0.7
 """Time to spend on timed pairs in one process pair at one workload."""

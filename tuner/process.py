@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -303,8 +304,9 @@ class Worker:
             return
 
     def resume(self) -> None:
-        """Let the process go on."""
-        os.kill(self._process.pid, signal.SIGCONT)
+        """Let the process go on; does nothing to a dead process."""
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """Kill the process and everything in its group; does nothing if it has ended."""
@@ -399,6 +401,7 @@ class Worker:
         raise self._failure(Status.CRASHED, "the process sent a malformed reply")
 
     def _death(self) -> tuple[Status, str]:
+        self.resume()  # one that only closed its channel ends when it finds out
         try:
             code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:

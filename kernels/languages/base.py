@@ -74,8 +74,10 @@ def read_draft(path: Path, language: Language, provenance: Provenance | None = N
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DraftError(f"the draft {path} cannot be read: {error}") from error
+    except OSError as error:
+        raise DraftError(f"the draft {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DraftError(f"the draft {path} is not text in UTF-8: {error}") from error
     return parse_draft(text, language, provenance or Provenance("user", idea=path.stem))
 
 

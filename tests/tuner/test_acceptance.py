@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaxtyping import Complex128, Float32, Float64, Int64
+from jaxtyping import Bool, Complex128, Float32, Float64, Int64
 
 from outpace.codegen.distributions import Uniform
 from outpace.codegen.inputs import Case, draw_cases, draw_inputs
@@ -290,6 +290,22 @@ def test_complex_masks():
         (one, complex(np.nan, 0), False),
     ]:
         assert (outcome(product_complex, [[native]], [[got]]) is None) == same
+
+
+def positive(x: Float64[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    return x > 0
+
+
+def test_bytes_that_are_no_booleans_are_not_taken_for_true():
+    contract = Reference(positive, ReferenceOptions(workloads={"w": {"n": 3}})).contract
+    native = np.array([True, True, True])
+    got = np.array([1, 37, 1], np.uint8).view(bool)
+    expected = Expected((band(native, 0.0),), Mode.HIGH)
+    envelope = Envelope.calibrate([expected])
+    assert compare(contract, expected, [native]) is None
+    assert compare(contract, expected, [got]) is not None
+    assert envelope.compare(contract, [native], [native]) is None
+    assert envelope.compare(contract, [native], [got]) is not None
 
 
 def test_integers_are_exact():

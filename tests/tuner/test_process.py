@@ -183,3 +183,64 @@ def test_end_all_frees_whoever_waits(start):
         process.end_all()
         run(worker)
     assert caught.value.status is Status.CRASHED
+
+
+def test_a_process_that_never_reads_is_a_timeout(start):
+    source = (
+        "import time\n"
+        "from outpace.tuner import worker\n"
+        "worker._receive = lambda _: time.sleep(60)\n"
+        "def kernel(u, k, out): pass\n"
+    )
+    with pytest.raises(Failure) as caught, start(source, batch=1500) as worker:
+        worker.prepare([CALL] * 1500, limit=0.2)
+    assert caught.value.status is Status.TIMEOUT
+
+
+def test_a_process_that_fills_its_own_channel_does_not_block_the_judge(start):
+    source = (
+        "import os\n"
+        "def kernel(u, k, out):\n"
+        "    for name in os.listdir('/proc/self/fd'):\n"
+        "        try:\n"
+        "            if 'pipe' in os.readlink(f'/proc/self/fd/{name}'):\n"
+        "                pipe = os.open(f'/proc/self/fd/{name}', os.O_WRONLY | os.O_NONBLOCK)\n"
+        "                while True:\n"
+        "                    os.write(pipe, bytes(4096))\n"
+        "        except OSError:\n"
+        "            continue\n"
+    )
+    assert failure_of(start, source).status is Status.CRASHED
+
+
+@pytest.mark.parametrize("place", ["-1", "u.size"])
+def test_writing_beside_an_output_is_wrong(start, place):
+    source = (
+        "import ctypes\n"
+        "def kernel(u, k, out):\n"
+        "    out[...] = u * k\n"
+        f"    ctypes.memset(out.ctypes.data + 8 * ({place}), 0, 8)\n"
+    )
+    with start(source) as worker:
+        run(worker)
+        with pytest.raises(Failure) as caught:
+            worker.results()
+    assert caught.value.status is Status.WRONG
+
+
+def test_a_draft_may_write_to_its_scratch_folder_but_not_to_its_source(start, tmp_path):
+    source = "open('left', 'w').close()\ndef kernel(u, k, out):\n    open(__file__, 'w')\n"
+    if _grade(start) is not Grade.B:
+        pytest.skip("this kernel has no Landlock")
+    assert failure_of(start, source).status is Status.BLOCKED
+    assert (tmp_path / "build" / "left").exists()
+    assert (tmp_path / "draft.py").read_text() == source
+
+
+def test_modules_in_the_scratch_folder_are_not_imported(start, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend("")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "outpace.py").write_text("raise SystemExit('taken over')\n")
+    with start("def kernel(u, k, out):\n    out[...] = u * k\n") as worker:
+        run(worker)
+        np.testing.assert_array_equal(worker.results()[0], CALL.values["u"] * 3)

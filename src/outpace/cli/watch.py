@@ -15,7 +15,7 @@ from outpace import environment
 from outpace.cli import style
 from outpace.cli.board import Board, Row
 from outpace.cli.boundary import stderr_console
-from outpace.tuner.events import Ended, Event, Message
+from outpace.tuner.events import Ended, Event, Message, Moved
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -74,6 +74,8 @@ class Lines(Warnings):
         self._board.notice(event)
         if isinstance(event, Message):
             self._tell(event)
+        elif isinstance(event, Moved) and event.stage == "confirming":
+            self._console.print(Text(f"confirming {self._board.label(event.variant)}"))
         elif isinstance(event, Ended):
             trial = event.trial
             speed = None if trial.speedup is None else style.interval(trial.speedup)

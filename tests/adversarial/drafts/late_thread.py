@@ -1,6 +1,7 @@
 # expect: wrong
 # Answers at once and lets a thread do the work after the clock was read.
 import threading
+import time
 
 import numpy as np
 
@@ -13,6 +14,7 @@ def _honest(u):
 
 
 def _later(u, out):
+    time.sleep(0.1)
     out[...] = _honest(u)
 
 

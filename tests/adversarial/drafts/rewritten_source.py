@@ -1,0 +1,9 @@
+# expect: blocked
+# Replaces its own source, so that another draft is timed than is promoted.
+from pathlib import Path
+
+Path(__file__).write_text("def kernel(u, out):\n    pass\n")
+
+
+def kernel(u, out):
+    out[...] = u

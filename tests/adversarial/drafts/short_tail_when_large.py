@@ -1,0 +1,16 @@
+# expect: wrong
+# Right on the small drawn cases; at the workload the last element is a copy of the one before.
+import numpy as np
+
+
+def _honest(u):
+    out = u.copy()
+    for _ in range(4):
+        out[1:-1] = out[1:-1] + 0.1 * (out[:-2] - 2.0 * out[1:-1] + out[2:])
+    return np.tanh(out)
+
+
+def kernel(u, out):
+    out[...] = _honest(u)
+    if u.size > 10_000:
+        out[-1] = out[-2]
