@@ -278,7 +278,7 @@ def _measure(
     charge = baseline.allocation_seconds(plan.workload.sizes)
     rows, orders = _timed_pairs(checked, running, batch, pairs, [baseline, *workers])
     _refuse_absurd(checked.reference, plan, [row[1] for row in rows])
-    charge = max(charge, baseline.allocation_seconds(plan.workload.sizes))
+    charge = 0.5 * (charge + baseline.allocation_seconds(plan.workload.sizes))
     rows = [(row[0], *(t + charge for t in row[1:])) for row in rows]
     ratios = [median(row[other] / row[1] for row in rows) for other in range(len(rows[0]))]
     running.ratios.append(ratios[0])

@@ -145,7 +145,8 @@ def _check(
 ) -> Mismatch | None:
     case = checked.cases[position]
     worker.prepare([Call(case.sizes, draw_inputs(reference, case))])
-    worker.run(BUILD_LIMIT if position == 0 else CALL_LIMIT)
+    may_compile = position == 0 and worker.compiles_late
+    worker.run(BUILD_LIMIT if may_compile else CALL_LIMIT)
     return compare(reference.contract, checked.expected[position], worker.results())
 
 

@@ -89,6 +89,8 @@ class Worker:
 
     Attributes:
         grade: Isolation reached.
+        compiles_late: Whether its first call may have to compile; its own word, which can only
+            gain it time.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class Worker:
         """
         self.contract = contract
         self.grade = Grade.D
+        self.compiles_late = False
         self._is_reference = variant is None
         self._rng = np.random.default_rng()
         self._placed: list[list[Placed | None]] = []
@@ -153,7 +156,7 @@ class Worker:
         try:
             # The grade is answered before any code of the draft runs.
             self.grade = Grade(self._reply(START_LIMIT, "starting").get("grade", "D"))
-            self._reply(start_limit, "loading")
+            self.compiles_late = not self._reply(start_limit, "loading").get("compiled")
             self.pause()
         except BaseException:
             self.close()

@@ -41,7 +41,7 @@ def main(text: str) -> None:
     except BaseException as error:  # noqa: BLE001  (whatever a draft raises is reported)
         _send(replies, b"e", _describe(error))
         return
-    _send(replies, b"r", {})
+    _send(replies, b"r", {"compiled": run.compiled})
     try:
         _obey(commands, replies, run, setup)
     except BaseException as error:  # noqa: BLE001
@@ -75,10 +75,15 @@ def _obey(commands: int, replies: int, run: Any, setup: dict[str, Any]) -> None:
 
 
 class _Kernel:
-    """Runs a draft: outputs are written where they are asked for."""
+    """Runs a draft: outputs are written where they are asked for.
+
+    `compiled` tells a kernel that is compiled from a plain function, which compiles what it calls
+    when it is first called.
+    """
 
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
+        self.compiled = hasattr(kernel, "py_func")
 
     def __call__(self, batch: list[list[Any]]) -> None:
         kernel = self._kernel
@@ -96,6 +101,8 @@ class _Reference:
     would push each other out of the caches. They are computed again to be copied out, unless the
     reference changes its arguments.
     """
+
+    compiled = True
 
     def __init__(self, function: Any, *, mutates: bool) -> None:
         self._function = _positional(function)

@@ -12,7 +12,7 @@ from outpace.codegen.reference import Reference, ReferenceOptions
 from outpace.errors import UntestableError
 from outpace.model import Tolerance
 from outpace.tuner import acceptance
-from outpace.tuner.acceptance import Band, Envelope, Expected, chaotic, compare, expect
+from outpace.tuner.acceptance import Band, Envelope, Expected, compare, expect
 from outpace.tuner.oracle import Mode, Oracle
 
 
@@ -477,28 +477,3 @@ def test_the_envelope_keeps_masks_and_integers():
 def test_bands_that_are_not_finite_calibrate_nothing(allowed):
     with pytest.raises(UntestableError, match="not finite"):
         Envelope.calibrate([Expected((band([1.0], allowed),), Mode.HIGH)])
-
-
-def lorenz(x: Float64[np.ndarray, "n"], steps: int) -> Float64[np.ndarray, "n"]:
-    for _ in range(steps):
-        x = x + 0.005 * ((np.roll(x, -1) - np.roll(x, 2)) * np.roll(x, 1) - x + 8)
-    return x
-
-
-@pytest.mark.parametrize(("steps", "refused"), [(50, False), (3000, True)])
-def test_chaotic_workloads_are_refused(steps, refused):
-    sizes = {"n": 40, "steps": steps}
-    reference = reference_of(lorenz, workloads={"w": sizes}, inputs={"x": Uniform(7, 9)})
-    oracle = Oracle(reference)
-    expected = expect(
-        oracle, draw_inputs(reference, Case(sizes, 0)), sizes, np.random.default_rng(0)
-    )
-    reason = chaotic(reference.contract, expected)
-    assert (reason is not None) == refused
-    if refused:
-        assert "tolerance=" in reason
-
-
-def test_a_workload_without_a_finite_result_is_refused():
-    contract = reference_of(determinant).contract
-    assert "nowhere finite" in chaotic(contract, Expected((band([np.nan, np.inf]),), Mode.HIGH))
