@@ -29,6 +29,7 @@ def test_verdict(path, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(evaluate, "CALL_LIMIT", 2.0)
     monkeypatch.setattr(evaluate, "BUILD_LIMIT", 5.0)
+    monkeypatch.setattr(plan, "PROCESS_SECONDS", 0.1)
     reference = load_reference(f"{HERE / 'reference.py'}:smooth")
 
     result = api.judge(
