@@ -131,24 +131,29 @@ class _Reference:
 def _allocation_seconds(arrays: list[tuple[list[int], str]]) -> float:
     """Time to allocate and first touch these arrays: fresh ones filled, less filled again.
 
-    Only ever asked of the reference's process, whose word can be taken. Median of 5.
+    Only ever asked of the reference's process, whose word can be taken. Median of 5, each repeated
+    until about a megabyte was filled, so that small arrays are not lost in the clock.
     """
     import time  # noqa: PLC0415
 
     import numpy as np  # noqa: PLC0415
 
     costs = []
-    for _ in range(5):
+    repeats = 1
+    for _ in range(6):
         begin = time.perf_counter()
-        fresh = [np.empty(shape, dtype) for shape, dtype in arrays]
-        for array in fresh:
-            array.fill(0)
+        for _ in range(repeats):
+            fresh = [np.empty(shape, dtype) for shape, dtype in arrays]
+            for array in fresh:
+                array.fill(0)
         middle = time.perf_counter()
-        for array in fresh:
-            array.fill(0)
-        costs.append((middle - begin) - (time.perf_counter() - middle))
+        for _ in range(repeats):
+            for array in fresh:
+                array.fill(0)
+        costs.append(((middle - begin) - (time.perf_counter() - middle)) / repeats)
+        repeats = max(1, min(500, (1 << 20) // (sum(array.nbytes for array in fresh) + 1)))
         del fresh
-    return max(0.0, sorted(costs)[2])
+    return max(0.0, sorted(costs[1:])[2])
 
 
 def _positional(function: Any) -> Any:
