@@ -33,12 +33,13 @@ from outpace.tuner.evaluate import (
     Evaluation,
     build_and_check,
     capacity_for,
+    discard_abandoned_builds,
     screen,
     trial_of,
 )
 from outpace.tuner.events import Ended, Message, Moved, Observer, OneAtATime, Planned, Timed
 from outpace.tuner.gate import Gate
-from outpace.tuner.journal import AlphaLedger, Journal, Promoted, TrialRecord
+from outpace.tuner.journal import AlphaLedger, Journal, Promoted, Screened, TrialRecord
 from outpace.tuner.plan import Plan, make_plan, reference_worker
 from outpace.tuner.process import Worker, end_all
 from outpace.tuner.rule import THRESHOLD
@@ -127,6 +128,7 @@ class Campaign:
             ContractError: It cannot be judged; the message says why.
         """
         self.observer.notice(Message(f"checking the reference {self.reference.name}"))
+        discard_abandoned_builds()
         self._checked = check_reference(self.reference, secrets.randbits(62))
         for note in self._checked.notes:
             self.observer.notice(Message(note))
@@ -146,8 +148,6 @@ class Campaign:
     def evaluate(self, variants: Iterable[Variant]) -> None:
         """Build, check and screen variants; failures become trials."""
         wanted = self._new(variants)
-        for variant in wanted:
-            self.observer.notice(Planned(variant.label, variant.hash, variant.draft.language))
         built = self._build_all(wanted)
         sizes = [plan.workload.sizes for plan in self._plans]
         with reference_worker(self.reference, capacity_for(self.reference, sizes)) as pacer:
@@ -162,19 +162,42 @@ class Campaign:
         known = {
             r.variant.hash: r.trial for r in self.journal.trials() if r.trial.status in UNTIMED
         }
-        chosen: dict[str, Variant] = {}
+        screened = {r.variant.hash: r for r in self.journal.unfinished()}
+        seen: set[str] = set(self._evaluations)
+        chosen: list[Variant] = []
         for variant in variants:
-            if variant.hash in self._evaluations or variant.hash in chosen:
+            if variant.hash in seen:
                 continue
             if self.budget.drafts is not None and len(chosen) >= self.budget.drafts:
                 break
+            seen.add(variant.hash)
+            self.observer.notice(Planned(variant.label, variant.hash, variant.draft.language))
             if variant.hash in known:
                 self.trials.append(known[variant.hash])
-                self.observer.notice(Planned(variant.label, variant.hash, variant.draft.language))
                 self.observer.notice(Ended(variant.hash, known[variant.hash]))
-            else:
-                chosen[variant.hash] = variant
-        return list(chosen.values())
+            elif not self._resume(variant, screened.get(variant.hash)):
+                chosen.append(variant)
+        return chosen
+
+    def _resume(self, variant: Variant, screened: Screened | None) -> bool:
+        """Take over what an interrupted run found at these workloads; False if there is nothing."""
+        if screened is None or any(p.workload.name not in screened.ratios for p in self._plans):
+            return False
+        evaluation = Evaluation(variant, None, screened.grade)
+        for plan in self._plans:
+            ratio = screened.ratios[plan.workload.name]
+            evaluation.seconds[plan.workload.name] = plan.reference_seconds / ratio
+        self._accept(evaluation)
+        return True
+
+    def _accept(self, evaluation: Evaluation) -> dict[str, float]:
+        """Let a screened variant take part in the choice of finalists; its ratios."""
+        key = evaluation.variant.hash
+        self._evaluations[key] = evaluation
+        ratios = {plan.workload.name: _ratio(plan, evaluation) for plan in self._plans}
+        for workload, ratio in ratios.items():
+            self.observer.notice(Timed(key, workload, ratio))
+        return ratios
 
     def _build_all(self, variants: Sequence[Variant]) -> list[Evaluation]:
         """Build and check on all allowed cores; nothing is timed meanwhile."""
@@ -208,9 +231,8 @@ class Campaign:
         if trial is not None:
             self._end(variant, trial)
             return
-        self._evaluations[variant.hash] = evaluation
-        for plan in self._plans:
-            self.observer.notice(Timed(variant.hash, plan.workload.name, _ratio(plan, evaluation)))
+        ratios = self._accept(evaluation)
+        self.journal.append(Screened(variant=variant, grade=evaluation.grade, ratios=ratios))
 
     def _end(self, variant: Variant, trial: Trial) -> None:
         self.trials.append(trial)
@@ -319,7 +341,11 @@ class Campaign:
     ) -> list[Confirmation]:
         variant = finalist.variant
         self.observer.notice(Moved(variant.hash, "confirming"))
-        results = []
+        results: list[Confirmation] = []
+        failure = self._rebuild(finalist)
+        if failure is not None:
+            self._end(variant, failure)
+            return []
         for incumbent, group in self._by_incumbent(plans, variant):
             if incumbent is not None and incumbent.variant.hash == variant.hash:
                 results += [_stands(plan.workload) for plan in group]
@@ -336,6 +362,15 @@ class Campaign:
         for result in results:
             self._end(variant, _trial_of_confirmation(finalist, result))
         return results
+
+    def _rebuild(self, finalist: Evaluation) -> Trial | None:
+        """Build a variant that an interrupted run had screened; a Trial if it fails now."""
+        if finalist.build is None:
+            outcome = build_and_check(self.reference, self.checked, finalist.variant)
+            if isinstance(outcome, Trial):
+                return outcome
+            finalist.build, finalist.grade = outcome.build, outcome.grade
+        return None
 
     def _by_incumbent(
         self, plans: Sequence[Plan], finalist: Variant

@@ -6,6 +6,8 @@ here only chooses the finalists.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import psutil
 
 from outpace import environment
 from outpace.codegen.inputs import Case, draw_inputs
@@ -42,8 +45,9 @@ class Evaluation:
     """A variant that compiled and was right on every drawn case."""
 
     variant: Variant
-    build: TemporaryDirectory[str]
-    """Holds the bound source and what was compiled from it; goes when this object goes."""
+    build: TemporaryDirectory[str] | None
+    """Holds the bound source and what was compiled from it, and goes when this object goes; None
+    for a variant that an interrupted run screened, until it is built again."""
     grade: Grade
     seconds: dict[str, float] = field(default_factory=dict)
     """Screened time of one call by workload name, allocation of outputs included."""
@@ -51,6 +55,7 @@ class Evaluation:
     @property
     def contender(self) -> Contender:
         """As the confirmation takes it."""
+        assert self.build is not None
         return Contender(self.variant, Path(self.build.name), self.seconds)
 
 
@@ -130,7 +135,7 @@ def _write_source(name: str, source: str) -> TemporaryDirectory[str]:
     parent = environment.cache_dir() / "judged"
     try:
         parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        build = TemporaryDirectory(dir=parent, ignore_cleanup_errors=True)
+        build = TemporaryDirectory(prefix=f"{os.getpid()}-", dir=parent, ignore_cleanup_errors=True)
         (Path(build.name) / name).write_text(source, encoding="utf-8")
     except OSError as error:
         raise StorageError(
@@ -138,6 +143,14 @@ def _write_source(name: str, source: str) -> TemporaryDirectory[str]:
             "make it writable (XDG_CACHE_HOME moves it), then run the same command again"
         ) from error
     return build
+
+
+def discard_abandoned_builds() -> None:
+    """Remove what runs that were killed have left in the cache folder."""
+    for folder in (environment.cache_dir() / "judged").glob("*-*"):
+        owner = folder.name.partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check(
@@ -179,7 +192,7 @@ def screen(
     capacity = _screening_capacity(reference, plans)
     workload = ""
     try:
-        folder = Path(evaluation.build.name)
+        folder = evaluation.contender.folder
         with Worker(reference.contract, folder, capacity, variant=variant) as worker:
             for plan in plans:
                 workload = plan.workload.name

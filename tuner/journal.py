@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from outpace import environment
 from outpace.codec import content_hash
 from outpace.errors import StorageError
-from outpace.model import Trial, Variant
+from outpace.model import Grade, Trial, Variant
 from outpace.tuner.recordlog import (
     Reading,
     Record,
@@ -59,6 +59,20 @@ class TrialRecord(Record, frozen=True):
     variant: Variant
 
 
+class Screened(Record, frozen=True):
+    """A variant passed its checks and was timed; a run that goes on need not do it again.
+
+    Attributes:
+        variant: What was screened.
+        grade: Isolation under which it was checked.
+        ratios: Screened speedup over the reference by workload name.
+    """
+
+    variant: Variant
+    grade: Grade
+    ratios: dict[str, float]
+
+
 class AlphaSpent(Record, frozen=True):
     """A part of a reference's error budget was used.
 
@@ -91,7 +105,7 @@ class CampaignEnded(Record, frozen=True):
     summary: str
 
 
-CAMPAIGN_RECORDS = (CampaignStarted, TrialRecord, AlphaSpent, Promoted, CampaignEnded)
+CAMPAIGN_RECORDS = (CampaignStarted, TrialRecord, Screened, AlphaSpent, Promoted, CampaignEnded)
 
 
 def campaign_id(reference_name: str, source_hash: str, target_key: str, drafter: str) -> str:
@@ -162,6 +176,16 @@ class Journal:
     def trials(self) -> list[TrialRecord]:
         """The trials of all runs in time order; raises StorageError as `records` does."""
         return [record for record in self.records() if isinstance(record, TrialRecord)]
+
+    def unfinished(self) -> list[Screened]:
+        """What was screened since a run last came to its end; raises as `records` does."""
+        screened: list[Screened] = []
+        for record in self.records():
+            if isinstance(record, CampaignEnded):
+                screened = []
+            elif isinstance(record, Screened):
+                screened.append(record)
+        return screened
 
 
 class AlphaLedger:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from jaxtyping import Float64, Int64
@@ -12,7 +14,8 @@ from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import parse_draft
 from outpace.model import Draft, Provenance, Status
 from outpace.tuner import api
-from outpace.tuner.events import Ended, Planned
+from outpace.tuner.evaluate import discard_abandoned_builds
+from outpace.tuner.events import Ended, Moved, Planned
 from outpace.tuner.journal import AlphaLedger
 
 
@@ -161,6 +164,38 @@ def test_tune_promotes_and_reports_every_variant(tmp_path):
         return {t.draft for t in outcome.trials if t.status is Status.BUILD_FAILED}
 
     assert lost(api.tune(running)) == lost(result)
+
+
+@short
+def test_an_interrupted_tune_goes_on_where_it_stopped(tmp_path):
+    class Interrupted:
+        def notice(self, event):
+            if isinstance(event, Moved) and event.stage == "confirming":
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.tune(running, observer=Interrupted())
+    assert not list((tmp_path / "promoted").rglob("promotion.json"))
+
+    stages = []
+
+    class Recorder:
+        def notice(self, event):
+            if isinstance(event, Moved):
+                stages.append(event.stage)
+
+    assert api.tune(running, observer=Recorder()).promotion is not None
+    assert stages == ["confirming"] * len(stages)  # nothing was built for screening again
+
+
+def test_builds_of_killed_runs_are_discarded(tmp_path):
+    judged = tmp_path / "cache" / "outpace" / "judged"
+    ours, theirs = judged / f"{os.getpid()}-a", judged / "99999999-b"
+    for folder in (ours, theirs):
+        (folder / "build").mkdir(parents=True)
+    discard_abandoned_builds()
+    assert ours.exists()
+    assert not theirs.exists()
 
 
 @short

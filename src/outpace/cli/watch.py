@@ -15,11 +15,13 @@ from outpace import environment
 from outpace.cli import style
 from outpace.cli.board import Board, Row
 from outpace.cli.boundary import stderr_console
+from outpace.model import Status
 from outpace.tuner.events import Ended, Event, Message, Moved
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+_WHY_WIDTH = 60
 _OTHER_LINES = 8  # header, borders, footer, and the prompt that was there before
 
 
@@ -132,7 +134,7 @@ def campaign_table(board: Board, limit: int) -> RenderableType:
     for workload in board.workloads:
         table.add_column(workload, justify="right", no_wrap=True)
     table.add_column("stage", no_wrap=True)
-    table.add_column("why", style="dim", overflow="ellipsis", no_wrap=True)
+    table.add_column("why", style="dim")  # the only one to wrap, so that it alone gives way
     for row in rows:
         ratios = [_ratio_cell(row, workload) for workload in board.workloads]
         table.add_row(Text(row.label), row.language, *ratios, _stage_cell(row), _why_cell(row))
@@ -159,6 +161,10 @@ def _stage_cell(row: Row) -> Text:
 
 
 def _why_cell(row: Row) -> Text:
+    """Short; nothing where the ratios beside it tell it all."""
+    why = Text(row.detail)
     if not row.stage and row.outcome is not None:
-        return Text(row.outcome.reason.partition("\n")[0])
-    return Text(row.detail)
+        is_told = row.outcome.stage == "screen" and row.outcome.status is Status.NOT_FASTER
+        why = Text("" if is_told else row.outcome.reason.partition("\n")[0])
+    why.truncate(_WHY_WIDTH, overflow="ellipsis")
+    return why
