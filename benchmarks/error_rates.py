@@ -182,6 +182,11 @@ def _cdf(k: int, n: int, p: float) -> float:
     return total
 
 
+def _percent(promotion: dict[str, Any]) -> str:
+    low, high = (100 * p for p in promotion["at_the_interval"])
+    return f"{100 * promotion['resampled']:.4g}% [{low:.2g}, {high:.3g}]"
+
+
 def write_readme() -> None:
     """Put the measured rates into the README's block."""
     data = record.read("error_rates")
@@ -190,7 +195,7 @@ def write_readme() -> None:
     forced = data["forced_confirmations_of_a_copy"]
     powered = data["forced_confirmations_of_ten_percent"]
     rows = [
-        "| draft | true speedup | process pairs won [95%] | promoted, resampled | end to end |",
+        "| draft | true speedup | process pairs won | promoted, resampled [95%] | end to end |",
         "|---|---|---|---|---|",
     ]
     for label, true, rate, runs in (
@@ -201,7 +206,7 @@ def write_readme() -> None:
         rows.append(
             f"| {label} | {true} | {rate['wins']} of {rate['process_pairs']} "
             f"({100 * low:.1f} to {100 * high:.1f}%) "
-            f"| {100 * rate['promotion_rate'][name]['resampled']:.2f}% "
+            f"| {_percent(rate['promotion_rate'][name])} "
             f"| {runs.count('faster')} of {len(runs)} |"
         )
     record.replace_block(Path(__file__).parents[1] / "README.md", "error-rates", "\n".join(rows))
