@@ -89,7 +89,7 @@ def tune(name: str) -> dict[str, Any]:
                 "workload": trial.workload,
                 "status": trial.status.value,
                 "stage": trial.stage,
-                "reason": trial.reason[:200],
+                "reason": trial.reason.replace(str(Path.home()), "~")[:200],
             }
             for trial in result.trials
             if trial.status is not Status.FASTER
