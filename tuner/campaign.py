@@ -231,6 +231,7 @@ class Campaign:
         if trial is not None:
             self._end(variant, trial)
             return
+        self.observer.notice(Moved(variant.hash, "waiting"))
         ratios = self._accept(evaluation)
         self.journal.append(Screened(variant=variant, grade=evaluation.grade, ratios=ratios))
 
