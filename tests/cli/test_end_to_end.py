@@ -94,6 +94,8 @@ def start(*arguments):
         text=True,
         env={**os.environ, "NUMBA_NUM_THREADS": "2"},
         start_new_session=True,
+        # A job in the background ignores Ctrl-C, and would hand that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

@@ -470,7 +470,7 @@ def test_a_file_that_is_no_draft(language, tmp_path):
     with pytest.raises(DraftError, match="cannot be read"):
         read_draft(path, language)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(DraftError, match="cannot be read"):
+    with pytest.raises(DraftError, match="not text"):
         read_draft(path, language)
     path.write_text("code")
     assert read_draft(path, language).provenance == Provenance("user", idea="tiled")
