@@ -95,7 +95,7 @@ def start(*arguments):
         env={**os.environ, "NUMBA_NUM_THREADS": "2"},
         start_new_session=True,
         # A job in the background ignores Ctrl-C, and would hand that down.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
 
 
