@@ -38,10 +38,10 @@ from outpace.tuner.selfcheck import CheckedReference
 
 FLOOR_BYTES_PER_SECOND = 4e11
 """Written bytes a second and core that no machine exceeds; a faster variant is suspect."""
-
-
 PAIRS_ALONE = 40
 """Pairs of calls made alone in a process pair, where calls are otherwise timed in batches."""
+WARM_SECONDS = 1.0
+"""References slower than this get no pair that is not counted."""
 DRAWN_LIMIT = 30.0
 """Seconds for one call on a small drawn case."""
 
@@ -310,7 +310,9 @@ def _timed_pairs(
     orders = ""
     audits = plan.audit_share(batch * (pairs + 1))
     interlude = int(rng.integers(pairs))
-    for pair in range(-1, pairs):  # pair -1 warms caches up and is verified like the others
+    # Pair -1 warms caches up, where a call is short enough for that to show.
+    first = -1 if plan.reference_seconds < WARM_SECONDS else 0
+    for pair in range(first, pairs):
         calls = [draw_call(reference, plan.workload, rng) for _ in range(batch)]
         order = [int(which) for which in rng.permutation(len(contenders))]
         seconds = [0.0] * len(contenders)
