@@ -38,14 +38,12 @@ class SourceClosure:
         constants: Captured constants by name: scalars, strings, arrays of numbers, and tuples of
             those.
         imports: Import statements for captured modules and functions of installed packages.
-        first_line: Line of the function in its file, for messages.
     """
 
     name: str
     functions: dict[str, str]
     constants: dict[str, Any]
     imports: dict[str, str]
-    first_line: int = 1
     modules: dict[str, str] = field(default_factory=dict)
     """Captured modules: local name to module name, for example `np` to `numpy`."""
 
@@ -85,7 +83,6 @@ def closure_of(fn: Callable[..., Any]) -> SourceClosure:
         collector.functions,
         dict(sorted(collector.constants.items())),
         dict(sorted(collector.imports.items())),
-        fn.__code__.co_firstlineno,
         collector.modules,
     )
 

@@ -32,7 +32,6 @@ from outpace.tuner.confirm import Confirmation, confirm, one_process_pair
 from outpace.tuner.evaluate import (
     Evaluation,
     build_and_check,
-    capacity_for,
     discard_abandoned_builds,
     screen,
     trial_of,
@@ -41,7 +40,7 @@ from outpace.tuner.events import Ended, Message, Moved, Observer, OneAtATime, Pl
 from outpace.tuner.gate import Gate
 from outpace.tuner.journal import AlphaLedger, Journal, Promoted, Screened, TrialRecord
 from outpace.tuner.plan import Plan, make_plan, reference_worker
-from outpace.tuner.process import Worker, end_all
+from outpace.tuner.process import Worker, capacity_for, end_all
 from outpace.tuner.rule import THRESHOLD
 from outpace.tuner.selfcheck import CheckedReference, check_reference
 
@@ -149,8 +148,10 @@ class Campaign:
         """Build, check and screen variants; failures become trials."""
         wanted = self._new(variants)
         built = self._build_all(wanted)
-        sizes = [plan.workload.sizes for plan in self._plans]
-        with reference_worker(self.reference, capacity_for(self.reference, sizes)) as pacer:
+        capacity = capacity_for(
+            self.reference.contract, [(1, plan.workload.sizes) for plan in self._plans]
+        )
+        with reference_worker(self.reference, capacity) as pacer:
             for evaluation in built:
                 if self._out_of_time():
                     self._end(evaluation.variant, _unspent(evaluation.variant))

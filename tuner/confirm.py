@@ -32,7 +32,7 @@ from outpace.model import (
 from outpace.tuner.acceptance import compare, expect
 from outpace.tuner.events import Observer, Progress
 from outpace.tuner.plan import Plan, draw_call, reference_worker
-from outpace.tuner.process import Call, Failure, Worker, bytes_of
+from outpace.tuner.process import Call, Failure, Worker, bytes_of, capacity_for
 from outpace.tuner.rule import THRESHOLD, SequentialRule, speedup_of
 from outpace.tuner.selfcheck import CheckedReference
 
@@ -251,12 +251,12 @@ def _capacity(
 ) -> tuple[int, int]:
     """Arena sizes that hold the largest batch of these workloads, and any drawn case."""
     contract = checked.reference.contract
-    rooms = [(1, bytes_of(contract, case.sizes)) for case in checked.cases]
+    batches = [(1, case.sizes) for case in checked.cases]
     for one in running:
         workload = one.plan.workload
         batch = one.plan.batch(contract, finalist.seconds[workload.name])
-        rooms.append((batch, bytes_of(contract, workload.sizes)))
-    return max(n * read for n, (read, _) in rooms), max(n * written for n, (_, written) in rooms)
+        batches.append((batch, workload.sizes))
+    return capacity_for(contract, batches)
 
 
 def _measure(
@@ -365,13 +365,14 @@ def _verify_drawn_case(checked: CheckedReference, worker: Worker, rng: np.random
     A draft that behaves in one way in a process that begins with drawn cases, and in another in one
     that begins with a workload, would have been checked in the first only.
     """
-    drawn = checked.cases[int(rng.integers(len(checked.cases)))]
-    case = msgspec.structs.replace(drawn, seed=int(rng.integers(2**62)))
+    position = int(rng.integers(len(checked.cases)))
+    case = msgspec.structs.replace(checked.cases[position], seed=int(rng.integers(2**62)))
     inputs = draw_inputs(checked.reference, case)
     try:
         expected = expect(checked.oracle, inputs, case.sizes, rng)
-    except Exception:  # noqa: BLE001  (the reference does not take these values)
-        return
+    except Exception:  # noqa: BLE001  (the reference raises on these values; known ones must do)
+        case, expected = checked.cases[position], checked.expected[position]
+        inputs = draw_inputs(checked.reference, case)
     worker.prepare([Call(case.sizes, inputs)])
     worker.run(DRAWN_LIMIT)
     mismatch = compare(checked.reference.contract, expected, worker.results())

@@ -26,7 +26,7 @@ from outpace.model import Counterexample, Grade, Mismatch, Speedup, Status, Tria
 from outpace.tuner.acceptance import compare
 from outpace.tuner.confirm import Contender, describe
 from outpace.tuner.plan import BATCH_BYTES, Plan
-from outpace.tuner.process import Call, Failure, Worker, bytes_of
+from outpace.tuner.process import Call, Failure, Worker, bytes_of, capacity_for
 from outpace.tuner.selfcheck import CheckedReference
 
 BUILD_LIMIT = 240.0
@@ -106,7 +106,7 @@ def build_and_check(
         with Worker(
             reference.contract,
             Path(build.name),
-            capacity_for(reference, [case.sizes for case in checked.cases]),
+            capacity_for(reference.contract, [(1, case.sizes) for case in checked.cases]),
             variant=variant,
             start_limit=BUILD_LIMIT,
         ) as worker:
@@ -167,12 +167,6 @@ def _sizes(case: Case) -> str:
     return ", ".join(f"{name}={size}" for name, size in case.sizes.items())
 
 
-def capacity_for(reference: Reference, sizes: Sequence[dict[str, int]]) -> tuple[int, int]:
-    """Arena sizes that hold one call at any of these sizes."""
-    rooms = [bytes_of(reference.contract, s) for s in sizes]
-    return max(r for r, _ in rooms), max(w for _, w in rooms)
-
-
 def screen(
     reference: Reference, plans: Sequence[Plan], evaluation: Evaluation, pacer: Worker
 ) -> Trial | None:
@@ -189,7 +183,8 @@ def screen(
         A trial when the variant is wrong or fails at a workload, else None.
     """
     variant = evaluation.variant
-    capacity = _screening_capacity(reference, plans)
+    batches = [(_most_in_batch(reference, plan), plan.workload.sizes) for plan in plans]
+    capacity = capacity_for(reference.contract, batches)
     workload = ""
     try:
         folder = evaluation.contender.folder
@@ -252,12 +247,3 @@ def _screen_workload(
 def _most_in_batch(reference: Reference, plan: Plan) -> int:
     read, written = bytes_of(reference.contract, plan.workload.sizes)
     return max(1, min(SCREEN_BATCH, BATCH_BYTES // (read + written + 1)))
-
-
-def _screening_capacity(reference: Reference, plans: Sequence[Plan]) -> tuple[int, int]:
-    """Arena sizes that hold the largest batch at every workload."""
-    rooms = [
-        (_most_in_batch(reference, plan), *bytes_of(reference.contract, plan.workload.sizes))
-        for plan in plans
-    ]
-    return max(n * read for n, read, _ in rooms), max(n * written for n, _, written in rooms)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
@@ -80,6 +80,19 @@ def bytes_of(contract: Contract, sizes: Mapping[str, int]) -> tuple[int, int]:
         else:
             written += room
     return read, written
+
+
+def capacity_for(
+    contract: Contract, batches: Iterable[tuple[int, Mapping[str, int]]]
+) -> tuple[int, int]:
+    """Bytes of the input and of the output arena that hold any of these batches.
+
+    Args:
+        contract: Of the reference.
+        batches: Number of calls, and their sizes.
+    """
+    rooms = [(count, *bytes_of(contract, sizes)) for count, sizes in batches]
+    return max(n * read for n, read, _ in rooms), max(n * written for n, _, written in rooms)
 
 
 class Worker:

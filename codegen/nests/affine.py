@@ -25,11 +25,6 @@ def linear(terms: Mapping[str, int], offset: int = 0) -> Affine:
     return Affine(offset, tuple((n, c) for n, c in sorted(terms.items()) if c))
 
 
-def normal(a: Affine) -> Affine:
-    """The same value in normal form."""
-    return linear(dict(a.terms), a.constant)
-
-
 def plus(a: Affine, b: Affine) -> Affine:
     """The sum."""
     factors = dict(a.terms)

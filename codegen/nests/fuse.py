@@ -21,7 +21,6 @@ from outpace.codegen.nests.ir import (
     Nest,
     Program,
     Rebind,
-    Reduce,
     Statement,
     Store,
     Variable,
@@ -152,15 +151,7 @@ def _independent(first: Nest, second: Nest, depth: int, aliases: Aliases) -> boo
 
 
 def _inner_names(nest: Nest, depth: int) -> set[str]:
-    names = {r.name for r in nest.ranges[depth:]}
-    for s in walk.statements(nest.body):
-        if isinstance(s, Nest):
-            names |= {r.name for r in s.ranges}
-        for own in walk.own_expressions(s):
-            for e in walk.expressions(own):
-                if isinstance(e, Reduce):
-                    names |= {r.name for r in e.ranges}
-    return names
+    return {r.name for r in nest.ranges[depth:]} | walk.indices(nest.body)
 
 
 # --- Temporaries --------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from outpace.codegen.nests.ir import (
     Nest,
     Op,
     Program,
-    Reduce,
     Statement,
     Variable,
 )
@@ -57,14 +56,7 @@ def _hoisted_from(
 ) -> Body:
     """Assignments, and the nest that uses them."""
     effects = effects_of([nest], aliases)
-    moving = {r.name for r in nest.ranges} | effects.sets
-    for s in walk.statements(nest.body):
-        if isinstance(s, Nest):
-            moving |= {r.name for r in s.ranges}
-        for own in walk.own_expressions(s):
-            for e in walk.expressions(own):
-                if isinstance(e, Reduce):
-                    moving |= {r.name for r in e.ranges}
+    moving = {r.name for r in nest.ranges} | effects.sets | walk.indices(nest.body)
     before: dict[Expression, str] = {}
 
     def invariant(e: Expression) -> bool:

@@ -98,7 +98,6 @@ class Statements:
     ) -> None:
         self._builder = builder
         self._functions = functions
-        self._assumed = assumed
         self._writable = writable
         self._expressions = Expressions(builder, modules, constants, self._call)
         self._frame = _Frame(Counter())

@@ -167,6 +167,19 @@ def stores(body: Iterable[Statement]) -> Iterator[Store]:
     yield from (s for s in statements(body) if isinstance(s, Store))
 
 
+def indices(body: Iterable[Statement]) -> set[str]:
+    """Names of the indices of nests and reductions in statements, nested ones included."""
+    names: set[str] = set()
+    for s in statements(body):
+        if isinstance(s, Nest):
+            names |= {r.name for r in s.ranges}
+        for own in own_expressions(s):
+            for e in expressions(own):
+                if isinstance(e, Reduce):
+                    names |= {r.name for r in e.ranges}
+    return names
+
+
 def scalars_read(body: Iterable[Statement]) -> set[str]:
     """Scalar variables and names in affine expressions that a block reads."""
     names: set[str] = set()
