@@ -33,7 +33,6 @@ from outpace.tuner.evaluate import (
     Evaluation,
     build_and_check,
     discard_abandoned_builds,
-    screen,
     trial_of,
 )
 from outpace.tuner.events import Ended, Message, Moved, Observer, OneAtATime, Planned, Timed
@@ -42,6 +41,7 @@ from outpace.tuner.journal import AlphaLedger, Journal, Promoted, Screened, Tria
 from outpace.tuner.plan import Plan, make_plan, reference_worker
 from outpace.tuner.process import Worker, capacity_for, end_all
 from outpace.tuner.rule import THRESHOLD
+from outpace.tuner.screening import screen
 from outpace.tuner.selfcheck import CheckedReference, check_reference
 
 SPECIALIST = 1.10

@@ -1,20 +1,13 @@
-"""Building, checking and screening of variants: everything before the confirmation.
-
-Builds and checks run two or more at a time; screening is alone on the machine. What is measured
-here only chooses the finalists.
-"""
+"""Building and checking of variants on the drawn cases; two or more may be worked on at a time."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import psutil
 
 from outpace import environment
@@ -25,19 +18,13 @@ from outpace.kernels.languages import language_named
 from outpace.model import Counterexample, Grade, Mismatch, Speedup, Status, Trial, Variant
 from outpace.tuner.acceptance import compare
 from outpace.tuner.confirm import Contender, describe
-from outpace.tuner.plan import BATCH_BYTES, Plan
-from outpace.tuner.process import Call, Failure, Worker, bytes_of, capacity_for
+from outpace.tuner.process import Call, Failure, Worker, capacity_for
 from outpace.tuner.selfcheck import CheckedReference
 
 BUILD_LIMIT = 240.0
 """Seconds for a compiler; Numba has taken 30 for a long parallel function."""
 CALL_LIMIT = 20.0
 """Seconds for one call on a small drawn case, compilation of a plain function included."""
-SCREEN_CALLS = 7
-SCREEN_SECONDS = 2.0
-SCREEN_BATCH = 64
-PACED_SECONDS = 0.3
-"""References slower than this are not run again for each variant."""
 
 
 @dataclass
@@ -165,85 +152,3 @@ def _check(
 
 def _sizes(case: Case) -> str:
     return ", ".join(f"{name}={size}" for name, size in case.sizes.items())
-
-
-def screen(
-    reference: Reference, plans: Sequence[Plan], evaluation: Evaluation, pacer: Worker
-) -> Trial | None:
-    """Time an evaluated variant at every workload, verified; fills its `seconds`.
-
-    Args:
-        reference: What it is a variant of.
-        plans: The workloads.
-        evaluation: The variant.
-        pacer: A process that runs the reference between the calls, so that times measured while
-            the machine was busy compare with those measured while it was not.
-
-    Returns:
-        A trial when the variant is wrong or fails at a workload, else None.
-    """
-    variant = evaluation.variant
-    batches = [(_most_in_batch(reference, plan), plan.workload.sizes) for plan in plans]
-    capacity = capacity_for(reference.contract, batches)
-    workload = ""
-    try:
-        folder = evaluation.contender.folder
-        with Worker(reference.contract, folder, capacity, variant=variant) as worker:
-            for plan in plans:
-                workload = plan.workload.name
-                mismatch = _screen_workload(reference, plan, evaluation, worker, pacer)
-                if mismatch is not None:
-                    return trial_of(
-                        variant,
-                        Status.WRONG,
-                        f"wrong at workload {workload!r}: {describe(mismatch)}",
-                        workload=workload,
-                        stage="screen",
-                        grade=evaluation.grade,
-                        counterexample=Counterexample(plan.workload.sizes, 0, "plain", mismatch),
-                    )
-    except Failure as failure:
-        return trial_of(
-            variant,
-            failure.status,
-            failure.reason,
-            workload=workload,
-            stage="screen",
-            grade=evaluation.grade,
-            details=failure.details,
-        )
-    return None
-
-
-def _screen_workload(
-    reference: Reference, plan: Plan, evaluation: Evaluation, worker: Worker, pacer: Worker
-) -> Mismatch | None:
-    limit = 10.0 + 20.0 * plan.reference_seconds
-    times: list[float] = []
-    paces: list[float] = []
-    rng = np.random.default_rng()
-    batch, spent = 1, 0.0
-    while len(times) < SCREEN_CALLS + 2 and spent < SCREEN_SECONDS:
-        picked = rng.integers(len(plan.calls), size=batch)
-        worker.prepare([plan.calls[which] for which in picked])
-        spent += (seconds := worker.run(limit))
-        times.append(seconds / batch)
-        for item, which in enumerate(picked):
-            got = worker.results(item)
-            mismatch = compare(reference.contract, plan.expected[which], got)
-            if mismatch is not None:
-                return mismatch
-        if len(times) == 2:  # the first call was the coldest; the second tells how long one takes
-            batch = min(_most_in_batch(reference, plan), plan.batch(reference.contract, times[1]))
-        if plan.reference_seconds < PACED_SECONDS:
-            pacer.prepare([plan.calls[picked[0]]])
-            paces.append(pacer.run(limit))
-    pace = median(paces[1:]) / plan.reference_seconds if len(paces) > 1 else 1.0
-    timed = times[2:] or times[1:] or times
-    evaluation.seconds[plan.workload.name] = median(timed) / pace + plan.allocation_seconds
-    return None
-
-
-def _most_in_batch(reference: Reference, plan: Plan) -> int:
-    read, written = bytes_of(reference.contract, plan.workload.sizes)
-    return max(1, min(SCREEN_BATCH, BATCH_BYTES // (read + written + 1)))
