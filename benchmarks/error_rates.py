@@ -1,41 +1,48 @@
-"""False promotions of a copy of the reference, and power for a draft that is 10% faster.
+"""False promotions of drafts that are not faster, and power for those that are.
 
-Two measurements, both into `results/error_rates.json`:
+Recorded process pairs, from which rates of promotion follow (`statistics_of_wins.py`), through the
+very code that a confirmation runs:
 
-1. `--confirmations` forced end-to-end runs of the judge on a copy of the reference (screening
-   skipped, a state directory of its own, so that every one has the whole error budget).
-2. `--pairs` recorded process pairs of the copy and of the faster draft. From these, whole
-   confirmations are resampled with replacement; rates come with exact (Clopper-Pearson) intervals
-   on the number of wins a process pair, and the resampled promotion rate beside it.
+- `copy`: the reference's own statements as a draft;
+- `same kernel`: a compiled kernel against the same source compiled apart, as promotion in place;
+- `5%`, `10%`: drafts that do so much less work;
+- `copy, busy`, `same kernel, busy`, `5%, busy`: with a neighbour that burns a core.
 
-    python benchmarks/error_rates.py [--pairs 200] [--confirmations 20] [--write-readme]
+End-to-end runs of the judge and of whole tunes, screening skipped, confirm them. Everything goes
+into `results/error_rates.json`.
+
+    python benchmarks/error_rates.py [--pairs 200] [--runs 12] [--write-readme]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import null
-import numpy as np
 import record
+from statistics_of_wins import promotion_rates
 
 import outpace
-from outpace.codegen.reference import Reference
 from outpace.kernels.target import current_target
-from outpace.model import PairSamples, Status
+from outpace.model import Status
 from outpace.tuner import api
-from outpace.tuner.campaign import Campaign, variants_of
+from outpace.tuner.campaign import Campaign
+from outpace.tuner.confirm import ProcessPair
 from outpace.tuner.events import QUIET
+from outpace.tuner.exploration import variants_of
 from outpace.tuner.journal import Journal
-from outpace.tuner.rule import THRESHOLD, SequentialRule
+from outpace.tuner.rule import THRESHOLD
 
-ALPHAS = {"one confirmation at 0.8%": 0.0079, "first tune, one workload": 0.0061}
-RESAMPLES = 200_000
+CANDIDATES = 20
+TUNES = 5
 
 
 def main() -> None:
@@ -43,173 +50,196 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=200)
-    parser.add_argument("--confirmations", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=200, help="of a copy; others get half")
+    parser.add_argument("--runs", type=int, default=12, help="end to end, of each kind")
     parser.add_argument("--write-readme", action="store_true")
     options = parser.parse_args()
     if not options.write_readme:
         with tempfile.TemporaryDirectory() as scratch:
-            measure(Path(scratch), options.pairs, options.confirmations)
+            measure(Path(scratch), options.pairs, options.runs)
     write_readme()
 
 
-def measure(scratch: Path, pairs: int, confirmations: int) -> None:
-    reference = null.smooth.reference
-    drafts = {"copy": null.copy_of_reference(), "ten_percent": null.ten_percent_faster()}
-    recorded = {
-        name: record_pairs(reference, draft, scratch, pairs) for name, draft in drafts.items()
+def measure(scratch: Path, pairs: int, runs: int) -> None:
+    recorded = record_everything(scratch, pairs)
+    copy = null.copy_of_reference()
+    faster = null.copy_of_reference("faster", null.SWEEPS - 1)
+    ends = {
+        "copy": [forced([copy], scratch / f"c{i}") for i in range(runs)],
+        "5%": [forced([faster], scratch / f"f{i}") for i in range(runs)],
+        "best of 20 copies": [
+            forced([null.copy_of_reference(f"copy {k}") for k in range(CANDIDATES)], scratch / "m")
+        ],
+        "five tunes in a row": [forced([copy], scratch / "t") for _ in range(TUNES)],
     }
-    forced = [forced_confirmation(drafts["copy"], scratch / str(i)) for i in range(confirmations)]
-    powered = [
-        forced_confirmation(drafts["ten_percent"], scratch / f"p{i}") for i in range(confirmations)
-    ]
+    with neighbour():
+        ends["copy, busy"] = [forced([copy], scratch / f"b{i}") for i in range(runs)]
     record.write(
         "error_rates",
         {
             "threshold": THRESHOLD,
-            "forced_confirmations_of_a_copy": forced,
-            "forced_confirmations_of_ten_percent": powered,
-            "rates": {name: rates(ratios_of(samples)) for name, samples in recorded.items()},
+            "end_to_end": ends,
+            "rates": {
+                name: promotion_rates([one.won for one in found])
+                for name, found in recorded.items()
+            },
             "process_pairs": {
-                name: [{"baseline": s.baseline, "variant": s.variant} for s in samples]
-                for name, samples in recorded.items()
+                name: [_raw(one) for one in found] for name, found in recorded.items()
             },
         },
     )
 
 
-def record_pairs(
-    reference: Reference, draft: outpace.Draft, scratch: Path, count: int
-) -> list[PairSamples]:
-    """Fresh process pairs through the very code that a confirmation runs."""
-    os.environ["XDG_CACHE_HOME"] = str(scratch / "cache")
-    with Journal(scratch / "journal") as journal:
-        campaign = Campaign(
-            reference,
-            current_target(),
-            api.workloads_of(reference, ()),
-            journal,
-            api.Budget(),
-            None,
-            QUIET,
-        )
-        campaign.prepare()
-        (variant,) = variants_of(draft, 1)
-        campaign.evaluate([variant])
-        samples = []
-        for done in range(count):
-            samples.append(campaign.process_pair(variant)[0])
-            print(f"\r{done + 1}/{count}", end="", flush=True)
-        print()
-        return samples
+def record_everything(scratch: Path, pairs: int) -> dict[str, list[ProcessPair]]:
+    """Process pairs by the name of what was measured."""
+    copy = null.copy_of_reference()
+    faster = {n: null.copy_of_reference(f"{n} sweeps less", null.SWEEPS - n) for n in (1, 2)}
+    kernel, same = null.compiled("kernel"), null.compiled("the same kernel")
+    half = max(1, pairs // 2)
+    with campaign(scratch, [copy, *faster.values(), kernel, same]) as prepared:
+        return {
+            "copy": pairs_of(prepared, copy, pairs),
+            "same kernel": pairs_of(prepared, same, half, kernel),
+            "5%": pairs_of(prepared, faster[1], half),
+            "10%": pairs_of(prepared, faster[2], half),
+        } | {
+            f"{name}, busy": busy_pairs_of(prepared, draft, half, incumbent)
+            for name, draft, incumbent in (
+                ("copy", copy, None),
+                ("same kernel", same, kernel),
+                ("5%", faster[1], None),
+            )
+        }
 
 
-def forced_confirmation(draft: outpace.Draft, scratch: Path) -> str:
-    """The verdict of one end-to-end run with screening skipped."""
+@contextmanager
+def campaign(scratch: Path, drafts: Sequence[outpace.Draft]) -> Iterator[Campaign]:
+    """One in which these drafts were built and checked."""
     os.environ["XDG_STATE_HOME"] = str(scratch / "state")
     os.environ["XDG_CACHE_HOME"] = str(scratch / "cache")
-    result = api.judge(null.smooth, draft, promoted=scratch / "promoted", screened=False)
-    assert result.verdict is not None
-    promoted = any(scratch.rglob("promotion.json"))
-    assert promoted == (result.verdict is Status.FASTER)
-    print("forced:", result.verdict.value, flush=True)
-    return result.verdict.value
+    reference = null.smooth.reference
+    with Journal(scratch / "journal") as journal:
+        workloads = api.workloads_of(reference, ())
+        made = Campaign(reference, current_target(), workloads, journal, api.Budget(), None, QUIET)
+        made.prepare()
+        made.evaluate([variant for draft in drafts for variant in variants_of(draft, 1)])
+        yield made
 
 
-def ratios_of(samples: list[PairSamples]) -> list[float]:
-    return [median(b / v for b, v in zip(s.baseline, s.variant, strict=True)) for s in samples]
+def pairs_of(
+    prepared: Campaign, draft: outpace.Draft, count: int, incumbent: outpace.Draft | None = None
+) -> list[ProcessPair]:
+    (variant,) = variants_of(draft, 1)
+    against = variants_of(incumbent, 1)[0] if incumbent is not None else None
+    found = []
+    for done in range(count):
+        found += prepared.process_pair(variant, against)
+        print(f"\r{done + 1}/{count}", end="", flush=True)
+    print(f" {sum(one.won for one in found)} won", flush=True)
+    return found
 
 
-def rates(ratios: list[float]) -> dict[str, Any]:
-    """Wins of a process pair with their exact interval, and resampled promotion rates."""
-    wins = [ratio > THRESHOLD for ratio in ratios]
-    low, high = clopper_pearson(sum(wins), len(wins))
-    return {
-        "process_pairs": len(wins),
-        "median_ratio": median(ratios),
-        "wins": sum(wins),
-        "win_rate_95_percent_interval": [low, high],
-        "promotion_rate": {
-            name: {
-                "rule": [rule.unanimous, rule.total],
-                "proved_bound_on_false_promotions": rule.alpha,
-                "resampled": resampled(wins, rule),
-                "at_the_interval": [promotion_probability(rule, p) for p in (low, high)],
-            }
-            for name, rule in ((n, SequentialRule.for_alpha(a)) for n, a in ALPHAS.items())
-        },
-    }
+def busy_pairs_of(
+    prepared: Campaign, draft: outpace.Draft, count: int, incumbent: outpace.Draft | None
+) -> list[ProcessPair]:
+    with neighbour():
+        return pairs_of(prepared, draft, count, incumbent)
 
 
-def resampled(wins: list[bool], rule: SequentialRule) -> float:
-    """Share of confirmations promoted when process pairs are drawn from the recorded ones."""
-    rng = np.random.default_rng(0)
-    drawn = rng.choice(np.asarray(wins), size=(RESAMPLES, rule.total))
-    first = drawn[:, : rule.unanimous].all(axis=1)
-    return float(np.mean(first | (drawn.sum(axis=1) >= rule.total - 1)))
+@contextmanager
+def neighbour() -> Iterator[None]:
+    """A process that keeps one core busy."""
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        other.kill()
+        other.wait()
 
 
-def promotion_probability(rule: SequentialRule, p: float) -> float:
-    """Of a confirmation whose process pairs win with probability p, in closed form."""
-    m, n = rule.unanimous, rule.total
-    return float(p**m + m * p ** (n - 1) * (1 - p))
+def forced(drafts: Sequence[outpace.Draft], scratch: Path) -> str:
+    """The outcome of a whole tune over these drafts, screening skipped.
+
+    The state directory is that of `scratch`: another tune in the same one has less to spend.
+    """
+    os.environ["XDG_STATE_HOME"] = str(scratch / "state")
+    os.environ["XDG_CACHE_HOME"] = str(scratch / "cache")
+    reference = null.smooth.reference
+    scratch.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    with Journal(folder / "journal") as journal:
+        workloads = api.workloads_of(reference, ())
+        made = Campaign(
+            reference,
+            current_target(),
+            workloads,
+            journal,
+            api.Budget(),
+            folder / "promoted",
+            QUIET,
+        )
+        made.prepare()
+        made.evaluate([variant for draft in drafts for variant in variants_of(draft, 1)])
+        promoted = made.confirm_best(screened=False, attempts=1 if len(drafts) == 1 else 3)
+        verdict = made.verdict()
+    assert bool(promoted) == any(folder.rglob("promotion.json")) == (verdict is Status.FASTER)
+    print("end to end:", verdict.value, flush=True)
+    return verdict.value
 
 
-def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a binomial proportion, by bisection of the binomial tail."""
-    half = (1 - confidence) / 2
-    low = 0.0 if successes == 0 else _solve(lambda p: 1 - _cdf(successes - 1, trials, p), half)
-    high = 1.0 if successes == trials else _solve(lambda p: -_cdf(successes, trials, p), -half)
-    return low, high
-
-
-def _solve(increasing: Any, value: float) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if increasing(middle) < value else (low, middle)
-    return (low + high) / 2
-
-
-def _cdf(k: int, n: int, p: float) -> float:
-    """P(Binomial(n, p) <= k) by the recurrence of its terms."""
-    term, total = (1 - p) ** n, 0.0
-    if p >= 1:
-        return 1.0 if k >= n else 0.0
-    for i in range(k + 1):
-        total += term
-        term *= (n - i) / (i + 1) * p / (1 - p)
-    return total
-
-
-def _percent(promotion: dict[str, Any]) -> str:
-    low, high = (100 * p for p in promotion["at_the_interval"])
-    return f"{100 * promotion['resampled']:.4g}% [{low:.2g}, {high:.3g}]"
+def _raw(one: ProcessPair) -> dict[str, Any]:
+    samples = one.samples
+    raw: dict[str, Any] = {"won": one.won, "waited": samples.conditions.waited}
+    if one.over_incumbent is not None:
+        return raw | {"over_incumbent": one.over_incumbent}
+    return raw | {"baseline": samples.baseline, "variant": samples.variant}
 
 
 def write_readme() -> None:
     """Put the measured rates into the README's block."""
     data = record.read("error_rates")
-    copy, faster = data["rates"]["copy"], data["rates"]["ten_percent"]
-    name = next(iter(copy["promotion_rate"]))
-    forced = data["forced_confirmations_of_a_copy"]
-    powered = data["forced_confirmations_of_ten_percent"]
-    rows = [
-        "| draft | true speedup | process pairs won | promoted, resampled [95%] | end to end |",
-        "|---|---|---|---|---|",
-    ]
-    for label, true, rate, runs in (
-        ("a copy of the reference", "1.00", copy, forced),
-        ("10% less work", "1.10", faster, powered),
-    ):
-        low, high = rate["win_rate_95_percent_interval"]
+    head = (
+        "| draft | true speedup | process pairs won | promoted: one draft "
+        "| best of many | five tunes in a row | end to end |"
+    )
+    rows = [head, "|---|---|---|---|---|---|---|"]
+    speedups = {"5%": "1.05", "10%": "1.11"}
+    for name, rate in data["rates"].items():
+        low, high = rate["win_rate_interval"]
+        cells = [_percent(one) for one in rate["promoted"].values()]
+        runs = data["end_to_end"].get(name)
         rows.append(
-            f"| {label} | {true} | {rate['wins']} of {rate['process_pairs']} "
-            f"({100 * low:.1f} to {100 * high:.1f}%) "
-            f"| {_percent(rate['promotion_rate'][name])} "
-            f"| {runs.count('faster')} of {len(runs)} |"
+            f"| {_LABELS[name]} | {speedups.get(name.partition(',')[0], '1.00')} | {rate['wins']} "
+            f"of {rate['process_pairs']} ({100 * low:.1f} to {100 * high:.1f}%) | "
+            f"{' | '.join(cells)} | {_counted(runs)} |"
         )
+    rows += [
+        f"| {_LABELS[name]} | 1.00 | | | | | {_counted(data['end_to_end'][name])} |"
+        for name in ("best of 20 copies", "five tunes in a row")
+    ]
     record.replace_block(Path(__file__).parents[1] / "README.md", "error-rates", "\n".join(rows))
+
+
+_LABELS = {
+    "copy": "a copy of the reference",
+    "same kernel": "a kernel against itself, compiled apart",
+    "5%": "5% less work",
+    "10%": "10% less work",
+    "copy, busy": "a copy, beside a busy neighbour",
+    "same kernel, busy": "a kernel against itself, beside a busy neighbour",
+    "5%, busy": "5% less work, beside a busy neighbour",
+    "best of 20 copies": "the best of 20 copies",
+    "five tunes in a row": "a copy, tuned five times in a row",
+}
+
+
+def _percent(promoted: dict[str, Any]) -> str:
+    low, high = (100 * p for p in promoted["interval"])
+    return f"{100 * promoted['estimate']:.2g}% [{low:.2g}, {high:.2g}]"
+
+
+def _counted(runs: list[str] | None) -> str:
+    return f"{runs.count('faster')} of {len(runs)}" if runs else ""
 
 
 if __name__ == "__main__":

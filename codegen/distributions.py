@@ -6,6 +6,7 @@ domain of the reference: no draw ever leaves it, also not the stress draws.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,27 @@ class Distribution(Value, frozen=True):
         self, rng: np.random.Generator, shape: tuple[int, ...], dtype: str, flavour: str
     ) -> Array:
         """Values of an awkward kind (`FLAVOURS`) inside the same domain."""
-        del flavour
-        return self.draw(rng, shape, dtype)
+        values = self.draw(rng, shape, dtype)
+        if flavour == "sorted":
+            _sort(rng, values)
+        if flavour == "rare":
+            common = self.draw(rng, (*shape[:-1], 1), dtype)
+            values = np.where(_rarely(rng, shape), values, common).reshape(shape)
+        return values
 
     def misfit(self, dtype: str) -> str | None:
         """Why values of this dtype cannot be drawn, and what to write; None if they can."""
         raise NotImplementedError
 
 
-FLAVOURS = ("plain", "offset", "wide", "cancelling")
-"""Kinds of values: as distributed; nearly equal; many magnitudes; sums that nearly cancel."""
+FLAVOURS = ("plain", "offset", "wide", "cancelling", "sorted", "rare")
+"""Kinds of values, the simplest first: as distributed; nearly equal; many magnitudes; sums that
+nearly cancel; in ascending or descending order; all of a row but one alike, or on one side of the
+middle. The last two are for references that select: a draft that skips the end of a row there
+misses the largest element, or the only one that is true.
+
+None makes equal floating-point numbers: at a tie a correct draft that rounds differently may take
+another branch than the reference, and such inputs have probability zero in the domain."""
 
 
 class Uniform(Distribution, frozen=True):
@@ -73,6 +85,12 @@ class Uniform(Distribution, frozen=True):
             values *= _magnitudes(rng, shape, values.real.dtype)
         if flavour == "cancelling" and self.low == -self.high:
             _cancel(values)
+        if flavour == "sorted":
+            _sort(rng, values)
+        if flavour == "rare" and values.dtype.kind == "f":
+            first, last = _bounds(self.low, self.high, dtype)
+            _reflect(rng, values, first / 2 + last / 2)
+            np.clip(values, first, last, out=values)
         return values
 
 
@@ -104,6 +122,10 @@ class Normal(Distribution, frozen=True):
             values *= _magnitudes(rng, shape, values.real.dtype)
         if flavour == "cancelling" and self.mean == 0:
             _cancel(values)
+        if flavour == "sorted":
+            _sort(rng, values)
+        if flavour == "rare" and values.dtype.kind == "f":
+            _reflect(rng, values, values.dtype.type(mean))
         return values
 
 
@@ -235,3 +257,26 @@ def _cancel(values: Array) -> None:
     flat = values.reshape(-1)
     half = flat.size // 2
     flat[half : 2 * half] = -flat[:half] * flat.real.dtype.type(1 - 1e-3)
+
+
+def _sort(rng: np.random.Generator, values: Array) -> None:
+    """Sort in place, so that the extremes of every axis stand at its ends, in either order."""
+    flat = values.reshape(-1)
+    flat.sort()
+    if rng.random() < 0.5:
+        flat[:] = flat[::-1].copy()
+
+
+def _rarely(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """True at one element of each row: the first, the last, or any one."""
+    rows, width = shape[:-1], max((1, *shape[-1:]))
+    at = np.where(rng.random(rows) < 0.5, 0, width - 1)
+    at = np.where(rng.random(rows) < 0.5, at, rng.integers(width, size=rows))
+    return np.asarray(at[..., None] == np.arange(width)).reshape(-1)[: prod(shape)].reshape(shape)
+
+
+def _reflect(rng: np.random.Generator, values: Array, middle: Any) -> None:
+    """Move all values of a row but one to the same side of the middle, in place."""
+    side = rng.choice((-1, 1), (*values.shape[:-1], 1)).astype(values.dtype)
+    side = np.where(_rarely(rng, values.shape), -side, side).reshape(values.shape)
+    values[...] = middle + side * np.abs(values - middle)

@@ -6,11 +6,13 @@ a journal and gives the same arrays again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from math import prod
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from outpace.codec import Value
@@ -19,8 +21,8 @@ from outpace.codegen.dims import parse_dim, shape_of
 from outpace.codegen.distributions import FLAVOURS, Distribution, default_distribution
 from outpace.codegen.domain import EXISTENTIAL, allows, free_names, holds
 from outpace.codegen.reference import Reference
-from outpace.errors import ContractError
-from outpace.model import Argument, Contract, Workload
+from outpace.errors import ContractError, UsageError
+from outpace.model import Argument, Contract, Counterexample, Mismatch, Workload
 
 EXTENTS = (0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 23, 31, 33, 64, 65)
 """Extents to draw: empty, one, primes, and powers of two with their neighbours."""
@@ -32,6 +34,8 @@ WIDE_COUNTS = tuple(range(17))
 """The same where `where` allows few of the others."""
 MAX_ELEMENTS = 40_000
 """Largest array of a drawn case; the reference may be a Python loop."""
+_SHORT_SEEDS = 2
+"""Seeds from 0 on that are tried for simpler values."""
 _ATTEMPTS = 50
 """Combinations of sizes looked at for one case, most of which may be too large or were drawn."""
 _EVALUATIONS = 60_000
@@ -50,6 +54,63 @@ class Case(Value, frozen=True):
     def of_workload(cls, workload: Workload, seed: int) -> Case:
         """Plain values at a workload's sizes."""
         return cls(workload.sizes, seed, "plain", workload.scalars)
+
+    @classmethod
+    def of_counterexample(cls, found: Counterexample) -> Case:
+        """What a counterexample was found on."""
+        return cls(found.sizes, found.seed, found.flavour, found.scalars)
+
+    def counterexample(self, mismatch: Mismatch | None) -> Counterexample:
+        """This case, on which a draft was wrong; `mismatch` is None where it failed otherwise."""
+        return Counterexample(self.sizes, self.seed, self.flavour, mismatch, self.scalars)
+
+    @property
+    def text(self) -> str:
+        """The case as `read_case` takes it, one line of JSON."""
+        fields = {"sizes": self.sizes, "seed": self.seed, "flavour": self.flavour}
+        return json.dumps({**fields, "scalars": self.scalars} if self.scalars else fields)
+
+
+def read_case(reference: Reference, text: str) -> Case:
+    """A case from a person.
+
+    Args:
+        reference: Whose inputs it describes.
+        text: JSON as `Case.text` gives it; all but the sizes may be left out.
+
+    Raises:
+        UsageError: It is no such JSON, or the contract does not allow it.
+    """
+    try:
+        case = msgspec.convert({"seed": 0, **msgspec.json.decode(text)}, Case)
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise UsageError(
+            f"the case {text!r} cannot be read: {error}; write for example "
+            f"{Case.of_workload(reference.contract.workloads[0], 0).text}"
+        ) from error
+    reason = misfit(reference, case)
+    if reason is not None:
+        raise UsageError(f"the case {text!r} does not fit {reference.name}: {reason}")
+    return case
+
+
+def misfit(reference: Reference, case: Case) -> str | None:
+    """Why a case is not one of this reference, or None if it is."""
+    contract = reference.contract
+    names = size_names(contract)
+    if set(case.sizes) != set(names):
+        return f"its sizes must be {', '.join(names) or 'none'}"
+    if not allows(contract, case.sizes):
+        return "the contract does not allow these sizes"
+    if case.flavour not in flavours_of(reference):
+        return f"its flavour must be one of {', '.join(flavours_of(reference))}"
+    unknown = set(case.scalars) - {a.name for a in contract.arguments if not a.is_array}
+    return f"{min(unknown)!r} is no scalar argument" if unknown else None
+
+
+def flavours_of(reference: Reference) -> tuple[str, ...]:
+    """Kinds of values that can be drawn: a callable of `inputs` draws plain ones only."""
+    return ("plain",) if callable(reference.options.inputs) else FLAVOURS
 
 
 def draw_inputs(reference: Reference, case: Case) -> dict[str, Any]:
@@ -145,20 +206,47 @@ def draw_cases(reference: Reference, count: int, seed: int) -> list[Case]:
     """
     rng = np.random.default_rng(seed)
     contract = reference.contract
-    flavours = ("plain",) if callable(reference.options.inputs) else FLAVOURS
+    flavours = flavours_of(reference)
     names = size_names(contract)
-    decks = [_Deck(cards, rng) for cards in _independent(reference, count / len(flavours), rng)]
+    decks = [
+        _Deck(cards, rng) for cards in independent_sizes(reference, count / len(flavours), rng)
+    ]
     cases: dict[tuple[Any, ...], Case] = {}
     for _ in range(_ATTEMPTS * count if all(deck.cards for deck in decks) else 0):
         if len(cases) >= count:
             break
         dealt = {name: size for deck in decks for name, size in deck.deal().items()}
         sizes = {name: dealt[name] for name in names}
-        if allows(contract, sizes) and _is_small(contract, sizes):
+        if allows(contract, sizes) and is_small(contract, sizes):
             flavour = flavours[len(cases) % len(flavours)]
             key = (*sizes.values(), flavour)
             cases.setdefault(key, Case(sizes, int(rng.integers(2**62)), flavour))
     return list(cases.values())
+
+
+def simpler_cases(reference: Reference, case: Case) -> Iterator[Case]:
+    """Cases that are simpler than this one in one respect, the most promising first.
+
+    One group of sizes that can be chosen apart from the others is made smaller, the smallest first,
+    or the flavour is a simpler one, each with a few short seeds besides the same one; else the seed
+    is a shorter one.
+    """
+    rng = np.random.default_rng(0)
+    seeds = tuple(dict.fromkeys((*range(_SHORT_SEEDS), case.seed)))
+    for group in independent_sizes(reference, _ATTEMPTS, rng, wide=True):
+        weight = sum(abs(case.sizes[name]) for name in group[0]) if group else 0
+        smaller = ((sum(map(abs, choice.values())), choice) for choice in group)
+        for size, choice in sorted(smaller, key=lambda one: one[0]):
+            sizes = {**case.sizes, **choice}
+            if size < weight and allows(reference.contract, sizes):
+                for seed in seeds:
+                    yield msgspec.structs.replace(case, sizes=sizes, seed=seed)
+    flavours = flavours_of(reference)
+    for flavour, seed in product(flavours[: flavours.index(case.flavour)], seeds):
+        yield msgspec.structs.replace(case, flavour=flavour, seed=seed)
+    for seed in seeds[:_SHORT_SEEDS]:
+        if seed < case.seed:
+            yield msgspec.structs.replace(case, seed=seed)
 
 
 class _Deck:
@@ -175,25 +263,26 @@ class _Deck:
         return self.cards[self._order.pop()]
 
 
-def _independent(
-    reference: Reference, needed: float, rng: np.random.Generator
+def independent_sizes(
+    reference: Reference, needed: float, rng: np.random.Generator, *, wide: bool = False
 ) -> list[list[dict[str, int]]]:
     """For each group of sizes that can be chosen apart from the others, all choices.
 
     The sizes that `where` names are one group, each other size is one of its own. Where there are
-    fewer than the needed combinations of choices, `where` is tried on a wider range.
+    fewer than the needed combinations of choices, `where` is tried on a wider range; so are all
+    sizes with `wide`.
     """
     where, names = reference.contract.where, size_names(reference.contract)
     coupled = [n for n in names if where is not None and n in free_names(where)]
-    groups = [[{n: v} for v in _sizes_of(reference, n, False, rng)] for n in names]
+    groups = [[{n: v} for v in _sizes_of(reference, n, wide, rng)] for n in names]
     groups = [group for n, group in zip(names, groups, strict=True) if n not in coupled]
     if where is None:
         return groups
     tries = _EVALUATIONS // len(EXISTENTIAL) ** (len(free_names(where)) - len(coupled))
     found: dict[tuple[int, ...], dict[str, int]] = {}
-    for wide in (False, True):
+    for wider in (wide, True):
         if len(found) * prod(map(len, groups)) < needed:
-            values = [_sizes_of(reference, n, wide, rng) for n in coupled]
+            values = [_sizes_of(reference, n, wider, rng) for n in coupled]
             for chosen in _combinations(values, tries, rng):
                 sizes = dict(zip(coupled, chosen, strict=True))
                 if holds(where, sizes):
@@ -224,6 +313,7 @@ def _combinations(
     return (tuple(v[i] for v, i in zip(values, at, strict=True)) for at in zip(*picks, strict=True))
 
 
-def _is_small(contract: Contract, sizes: Mapping[str, int]) -> bool:
+def is_small(contract: Contract, sizes: Mapping[str, int]) -> bool:
+    """Whether no array of these sizes is larger than those of drawn cases."""
     shapes = (shape_of(p.dims or (), sizes) for p in contract.parts)
     return all(prod(shape) <= MAX_ELEMENTS for shape in shapes)

@@ -11,19 +11,23 @@ Readers see a promotion whole or not at all, also while it is replaced and after
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import secrets
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from outpace import codec, environment
 from outpace.codegen.reference import Reference
-from outpace.errors import CodecError, OutpaceError, StorageError, UsageError
+from outpace.errors import CodecError, NewerSchemaError, OutpaceError, StorageError, UsageError
+from outpace.kernels.durable import make_folder, sync_folder
 from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import parse_draft, render_draft
 from outpace.model import Promotion, PromotionKey, Target, Workload
@@ -32,7 +36,11 @@ RECORD = "promotion.json"
 _DRAFT_STEM = "draft"
 _KEY_FOLDER = re.compile(r"[0-9a-f]{16}")
 _PASSED_OVER = {"__pycache__", "node_modules", "site-packages"}
-_ATTEMPTS = 16
+_STAGED, _REPLACED = ".new-", ".old-"
+"""How folders begin that are about to be a promotion, or no longer are one."""
+_ABANDONED_AFTER = 24 * 3600.0
+"""Seconds after which such a folder is taken for what a killed process left."""
+_ATTEMPTS = 64
 """How often a step is tried again after another process replaced the folder under it."""
 
 
@@ -121,13 +129,25 @@ def search(
     reference: Reference, override: Path | None = None
 ) -> tuple[list[StoredPromotion], list[str]]:
     """As `find`, without warnings: the readable ones, and why each of the others is ignored."""
-    found, ignored = [], []
-    for path in _key_folders(folders_of(reference, override)):
+    found: list[StoredPromotion] = []
+    ignored: list[str] = []
+    for folder in folders_of(reference, override):
         try:
-            found.append(read(path))
-        except (OutpaceError, OSError) as error:
-            if path.exists():  # else it was removed while we looked
+            names = os.listdir(folder)  # noqa: PTH208  (fails here, not at the first name)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            ignored.append(_unreadable(folder, error))
+            continue
+        for path in sorted(folder / name for name in names if _KEY_FOLDER.fullmatch(name)):
+            try:
+                found.append(read(path))
+            except FileNotFoundError:
+                continue  # it was removed while we looked
+            except OutpaceError as error:
                 ignored.append(str(error))
+            except OSError as error:
+                ignored.append(_unreadable(path, error))
     return found, ignored
 
 
@@ -155,15 +175,19 @@ def read(path: Path) -> StoredPromotion:
     """Read one promotion from its folder.
 
     Raises:
-        CodecError: A file is missing, damaged or newer, or the draft was edited since judged.
+        CodecError: A file is missing or damaged, or the draft was edited since judged.
+        NewerSchemaError: A newer outpace wrote it.
         UsageError: It is in a language that this version does not have.
+        FileNotFoundError: There is no such folder.
         OSError: A file cannot be read.
     """
     files = _snapshot(path)
     if RECORD not in files:
         raise CodecError(f"{path} holds no {RECORD}; restore it, or remove the folder")
     try:
-        promotion = codec.decode(files[RECORD], Promotion)
+        promotion = _decoded(files[RECORD])
+    except NewerSchemaError as error:
+        raise NewerSchemaError(f"{path / RECORD}: {error}; update outpace") from error
     except CodecError as error:
         raise CodecError(
             f"{path / RECORD}: {error}; restore it, or remove the folder and tune again"
@@ -181,41 +205,50 @@ def write(promotion: Promotion, reference: Reference, override: Path | None = No
     """Store a promotion, in place of an earlier one of the same key; returns its folder.
 
     Raises:
-        StorageError: It could not be written; an earlier one is intact.
+        StorageError: It could not be written, and an earlier one is intact; or it is in place and
+            could not be synced; or a newer outpace made the earlier one, which stays.
     """
     folder = folder_for(reference, override)
     final = folder / promotion.key.hash
-    draft = promotion.variant.draft
-    staged = folder / f".new-{secrets.token_hex(8)}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        staged.mkdir()
-        text = render_draft(draft, language_named(draft.language))
-        _write_durably(staged / _draft_name(promotion), text.encode())
-        _write_durably(staged / RECORD, codec.pretty(codec.encode(promotion)))
-        _sync_folder(staged)
-        _put_in_place(staged, final)
-        _sync_folder(folder)
-    except OSError as error:
-        raise StorageError(
-            f"the promotion cannot be written to {final}: {error.strerror or error}; nothing that "
-            "was there is lost; make room, or give another folder with --promoted"
-        ) from error
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)  # half-written, or the one that was replaced
+    _refuse_newer(final)
+    staged = folder / f"{_STAGED}{secrets.token_hex(8)}"
+    with contextlib.ExitStack() as leaving:
+        # In the end this is half-written, or the one that was replaced.
+        leaving.callback(_discard, staged)
+        try:
+            make_folder(folder)
+            staged.mkdir()
+            _discard_abandoned(staged)
+            _fill(staged, promotion)
+            _put_in_place(staged, final)
+        except OSError as error:
+            raise StorageError(
+                f"the promotion cannot be written to {final}: {error.strerror or error}; nothing "
+                "that was there is lost; make room, or give another folder with --promoted"
+            ) from error
+        try:
+            sync_folder(folder)
+        except OSError as error:
+            raise StorageError(
+                f"the promotion is in {final}, but could not be synced: {error.strerror or error}; "
+                "a power failure may lose it; look after the disk, then run the same command again"
+            ) from error
     return final
 
 
 def remove(path: Path) -> None:
-    """Remove a promotion; readers see it whole or not at all.
+    """Remove a promotion; readers see it whole or not at all. One that is gone is no error.
 
     Raises:
-        StorageError: There is none, or it cannot be removed.
+        StorageError: It cannot be removed.
     """
-    aside = path.with_name(f".old-{secrets.token_hex(8)}")
+    aside = path.with_name(f"{_REPLACED}{secrets.token_hex(8)}")
     try:
         path.rename(aside)
+        sync_folder(path.parent)
         shutil.rmtree(aside)
+    except FileNotFoundError:
+        return  # another process was faster
     except OSError as error:
         raise StorageError(
             f"the promotion {path} cannot be removed: {error.strerror or error}"
@@ -244,12 +277,6 @@ def _may_write(folder: Path) -> bool:
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
-def _key_folders(folders: tuple[Path, ...]) -> Iterator[Path]:
-    for folder in folders:
-        if folder.is_dir():
-            yield from sorted(p for p in folder.iterdir() if _KEY_FOLDER.fullmatch(p.name))
-
-
 # --- Reading ------------------------------------------------------------------------------------
 
 
@@ -261,10 +288,11 @@ def _snapshot(folder: Path) -> dict[str, bytes]:
     """The files of a promotion as they were together at one moment.
 
     They are opened through one descriptor of the folder, because a replacement swaps folders; it
-    counts only if that folder was still in place afterwards.
+    counts only if that folder was still in place afterwards. Raises FileNotFoundError where there
+    is no folder.
     """
     for _ in range(_ATTEMPTS):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             files = {
                 name: _read_at(descriptor, name)
@@ -281,8 +309,37 @@ def _snapshot(folder: Path) -> dict[str, bytes]:
 
 
 def _read_at(folder: int, name: str) -> bytes:
-    with open(os.open(name, os.O_RDONLY, dir_fd=folder), "rb") as file:  # noqa: PTH123
+    with open(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder), "rb") as file:  # noqa: PTH123
         return file.read()
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return f"{path} cannot be read: {error.strerror or error}; make it readable, or remove it"
+
+
+class _Seal(msgspec.Struct):
+    """What `promotion.json` holds besides a stored value."""
+
+    digest: str
+
+
+def _encoded(promotion: Promotion) -> bytes:
+    """The content of `promotion.json`: the stored value with the hash of what reads back."""
+    plain = codec.encode(promotion)
+    digest = codec.content_hash(codec.decode(plain, Promotion))
+    return codec.pretty(b'{"digest":"%s",%s' % (digest.encode(), plain[1:]))
+
+
+def _decoded(content: bytes) -> Promotion:
+    """Inverse of `_encoded`, also if the JSON was laid out anew; raises CodecError."""
+    promotion = codec.decode(content, Promotion)
+    try:
+        digest = msgspec.json.decode(content, type=_Seal).digest
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CodecError(f"not a stored Promotion: {error}") from error
+    if digest != codec.content_hash(promotion):
+        raise CodecError("it was changed since it was written, as its digest shows")
+    return promotion
 
 
 def _refuse_edited_draft(path: Path, promotion: Promotion, files: dict[str, bytes]) -> None:
@@ -305,6 +362,48 @@ def _refuse_edited_draft(path: Path, promotion: Promotion, files: dict[str, byte
 # --- Writing ------------------------------------------------------------------------------------
 
 
+def _refuse_newer(final: Path) -> None:
+    """Raise StorageError if what is there is whole, but beyond this version."""
+    try:
+        read(final)
+    except (NewerSchemaError, UsageError) as error:
+        raise StorageError(
+            f"the promotion at {final} was made by a newer outpace and is not replaced ({error}); "
+            "give another folder with --promoted, or remove it"
+        ) from error
+    except (CodecError, OSError):
+        return  # there is none, or a damaged one
+
+
+def _discard_abandoned(staged: Path) -> None:
+    """Remove what killed processes left beside a folder that was made just now.
+
+    Ages are by the clock of the file system, which need not be that of this machine, and count
+    from the last renaming (ctime): what is put aside may have been written long ago.
+    """
+    now = staged.stat().st_ctime
+    for path in staged.parent.iterdir():
+        if path.name.startswith((_STAGED, _REPLACED)):
+            with contextlib.suppress(FileNotFoundError):
+                if now - path.stat().st_ctime > _ABANDONED_AFTER:
+                    _discard(path)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder that no reader looks at, as far as that can be done."""
+    with contextlib.suppress(OSError):  # rmtree raises despite `ignore_errors` if `close` fails
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fill(staged: Path, promotion: Promotion) -> None:
+    """Write the files of a promotion and wait until they are on disk; raises OSError."""
+    draft = promotion.variant.draft
+    text = render_draft(draft, language_named(draft.language))
+    _write_durably(staged / _draft_name(promotion), text.encode())
+    _write_durably(staged / RECORD, _encoded(promotion))
+    sync_folder(staged)
+
+
 def _write_durably(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
@@ -312,52 +411,57 @@ def _write_durably(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _put_in_place(staged: Path, final: Path) -> None:
-    """Give `staged` the name `final`; what had it before is afterwards called `staged`."""
+    """Give `staged` the name `final`; what had it before is then called `staged`, or is removed.
+
+    Where the file system cannot exchange two folders (NFS), a reader may for an instant find no
+    promotion and run the reference.
+
+    Raises:
+        OSError: It cannot be done; `final` is as it was.
+    """
     for _ in range(_ATTEMPTS):
-        try:
-            staged.rename(final)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-        else:
+        if _took_free_name(staged, final):
             return
+        aside = staged.with_name(f"{_REPLACED}{secrets.token_hex(8)}")
         try:
-            _exchange(staged, final)
+            if _exchanged(staged, final):
+                return
+            final.rename(aside)
         except FileNotFoundError:  # removed since; the plain rename will do
             continue
-        return
+        try:
+            took = _took_free_name(staged, final)
+        except OSError:
+            _took_free_name(aside, final)
+            raise
+        _discard(aside)
+        if took:
+            return
     raise OSError(errno.EBUSY, "another process replaces it over and over")
 
 
-def _exchange(first: Path, second: Path) -> None:
-    """Swap two folders in one step where the file system can, else in three.
+def _took_free_name(folder: Path, name: Path) -> bool:
+    """Rename a folder; False if the name is taken. Raises OSError."""
+    try:
+        folder.rename(name)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return False
+    return True
 
-    NFS cannot. There a reader may for an instant find no promotion and run the reference.
-    """
+
+def _exchanged(first: Path, second: Path) -> bool:
+    """Swap two folders in one step; False if the file system cannot. Raises OSError."""
     import ctypes  # noqa: PLC0415  (needed for this alone)
 
     at_fdcwd, rename_exchange = -100, 2  # linux/fcntl.h, linux/fs.h
     libc = ctypes.CDLL(None, use_errno=True)
     names = os.fsencode(first), os.fsencode(second)
     if libc.renameat2(at_fdcwd, names[0], at_fdcwd, names[1], rename_exchange) == 0:
-        return
+        return True
     code = ctypes.get_errno()
     if code not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
         raise OSError(code, os.strerror(code), str(second))
-    aside = first.with_name(f".old-{secrets.token_hex(8)}")
-    second.rename(aside)
-    try:
-        first.rename(second)
-    except OSError:
-        aside.rename(second)
-        raise
-    aside.rename(first)
+    return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from outpace.errors import EnvironmentError_
 from outpace.model import Target
 
 _VECTOR_EXTENSIONS = (
@@ -43,7 +43,7 @@ def current_target() -> Target:
     """The hardware with the versions of compilers and libraries.
 
     Its key is that of `hardware()`. Takes about 50 ms the first time, for package metadata and
-    for `cc --version`.
+    for the compiler's `--version`.
     """
     return msgspec.structs.replace(hardware(), versions=_versions())
 
@@ -147,15 +147,10 @@ def _versions() -> dict[str, str]:
 
 
 def _compiler_version() -> str | None:
-    """First line of `cc --version`, or None where there is no compiler."""
+    """First line of what the C compiler says of itself, or None where there is none."""
+    from outpace.kernels.languages.compilers import find_compiler  # noqa: PLC0415
+
     try:
-        done = subprocess.run(
-            ["cc", "--version"],  # noqa: S607  (the compiler that PATH selects is the one used)
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
+        return find_compiler().version
+    except EnvironmentError_:
         return None
-    return done.stdout.partition("\n")[0].strip() or None

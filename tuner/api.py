@@ -17,15 +17,12 @@ from outpace.kernels.languages import language_named
 from outpace.kernels.promotions import StoredPromotion
 from outpace.kernels.target import current_target
 from outpace.model import Draft, Promotion, Speedup, Status, Target, Trial, Workload
-from outpace.tuner.campaign import Budget, Campaign, variants_of
+from outpace.tuner.campaign import Budget, Campaign
 from outpace.tuner.check import CheckResult, check
 from outpace.tuner.events import QUIET, Message, Observer
 from outpace.tuner.journal import CampaignEnded, CampaignStarted, Journal, campaign_id
 
 __all__ = ["Budget", "CheckResult", "Result", "check", "judge", "tune"]
-
-ALL_VARIANTS = 16
-"""Most variants of one draft that are evaluated."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,6 +76,7 @@ def tune(
     fresh: bool = False,
     promoted: Path | None = None,
     observer: Observer = QUIET,
+    accept_risk: bool = False,
 ) -> Result:
     """Draft, check and time variants of a reference, and promote what is confirmed faster.
 
@@ -91,6 +89,7 @@ def tune(
         fresh: Ignore what earlier runs of this campaign found.
         promoted: Folder for promotions instead of the one beside the module.
         observer: Receives events.
+        accept_risk: Run drafts of a model even below isolation grade B.
 
     Raises:
         ContractError: The annotation is wrong, or the reference cannot be judged.
@@ -105,7 +104,14 @@ def tune(
     _prepare_folder(truth, promoted, observer)
     with _journal(truth, drafter, fresh=fresh) as journal:
         campaign = Campaign(
-            truth, current_target(), chosen, journal, budget or Budget(), promoted, observer
+            truth,
+            current_target(),
+            chosen,
+            journal,
+            budget or Budget(),
+            promoted,
+            observer,
+            accept_risk=accept_risk,
         )
         campaign.prepare()
         trials: tuple[Trial, ...] = ()
@@ -118,9 +124,10 @@ def tune(
             notes += proposal.notes
             if not proposal.drafts:
                 break
-            variants = [v for d in proposal.drafts for v in variants_of(d, ALL_VARIANTS)]
-            campaign.evaluate(variants)
+            campaign.explore(proposal.drafts, (round_ + 1) / campaign.budget.rounds)
             trials = tuple(campaign.trials)
+        campaign.explore(())
+        campaign.compare_contenders()
         promotions = campaign.confirm_best()
         return _result(campaign, promotions, None, notes)
 
@@ -134,6 +141,7 @@ def judge(
     promoted: Path | None = None,
     observer: Observer = QUIET,
     screened: bool = True,
+    accept_risk: bool = False,
 ) -> Result:
     """Judge one draft, and promote it if it is confirmed faster.
 
@@ -145,6 +153,7 @@ def judge(
         promoted: Folder for promotions instead of the one beside the module.
         observer: Receives events.
         screened: Skip the confirmation of a draft that screening showed to be slower.
+        accept_risk: Run the draft of a model even below isolation grade B.
 
     Raises:
         ContractError: The annotation is wrong, or the reference cannot be judged.
@@ -156,9 +165,19 @@ def judge(
     if not dry_run:
         _prepare_folder(truth, promoted, observer)
     with _journal(truth, f"judge:{draft.hash}", fresh=True) as journal:
-        campaign = Campaign(truth, current_target(), chosen, journal, Budget(), promoted, observer)
+        campaign = Campaign(
+            truth,
+            current_target(),
+            chosen,
+            journal,
+            Budget(),
+            promoted,
+            observer,
+            accept_risk=accept_risk,
+        )
         campaign.prepare()
-        campaign.evaluate(variants_of(draft, ALL_VARIANTS))
+        campaign.explore([draft])
+        campaign.compare_contenders()
         promotions = campaign.confirm_best(dry_run=dry_run, screened=screened, attempts=1)
         return _result(campaign, promotions, campaign.verdict(), [])
 

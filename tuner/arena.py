@@ -14,7 +14,9 @@ import fcntl
 import mmap
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,11 +26,16 @@ from outpace.errors import EnvironmentError_
 ALIGNMENT = 64
 """Every buffer starts at a multiple of the cache line."""
 _PROT_READ, _PROT_WRITE = 1, 2
-_MAP_SHARED, _MAP_POPULATE = 0x01, 0x8000
+_MAP_SHARED, _MAP_FIXED, _MAP_POPULATE = 0x01, 0x10, 0x8000
+_MAP_RESERVED = 0x02 | 0x20 | 0x4000  # private, anonymous, without a claim on memory
+_MADV_COLLAPSE = 25  # Linux 6.1
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 """Touching the judge's own mapping of a file that was made shorter would kill the judge."""
 _SEAL_FUTURE_WRITE = 0x10
 _PAGE = mmap.PAGESIZE
+_HUGE_PAGE = 2 << 20
+LARGE = 4 << 20
+"""Bytes from which NumPy asks for huge pages (`numpy/_core/src/multiarray/alloc.c`)."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,11 @@ class Placed:
     def nbytes(self) -> int:
         """Bytes of the array."""
         return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def margin_byte(self) -> int:
+        """What the bytes around the array hold: numbers read there are NaN, and spread."""
+        return 0xFF if np.dtype(self.dtype).kind in "fc" else 0xA5
 
     def margins(self) -> tuple[Placed, Placed]:
         """The bytes right before and after the array, which belong to no other."""
@@ -63,16 +75,34 @@ class Mapping:
             ctypes.c_int64,
         ]  # fmt: skip
         self._libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        self._libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+        # Huge pages need addresses to match: the file is mapped into a larger reserved range.
+        self._reserved = size + _HUGE_PAGE
+        self._start: int | None = self._map(None, self._reserved, 0, _MAP_RESERVED, -1)
+        self._address = -(-self._start // _HUGE_PAGE) * _HUGE_PAGE
         protection = _PROT_READ | (_PROT_WRITE if writable else 0)
-        flags = _MAP_SHARED | _MAP_POPULATE
-        address = self._libc.mmap(None, size, protection, flags, descriptor, 0)
-        if address in (None, ctypes.c_void_p(-1).value):
+        flags = _MAP_SHARED | _MAP_FIXED | _MAP_POPULATE
+        try:
+            self._map(self._address, size, protection, flags, descriptor)
+        except EnvironmentError_:
+            self.close()
+            raise
+
+    def _map(
+        self, address: int | None, size: int, protection: int, flags: int, descriptor: int
+    ) -> int:
+        found = self._libc.mmap(address, size, protection, flags, descriptor, 0)
+        if found in (None, ctypes.c_void_p(-1).value):
             raise EnvironmentError_(f"cannot map {size} bytes of shared memory")
-        self._address: int | None = address
+        return int(found)
+
+    def collapse(self, begin: int, end: int) -> None:
+        """Make huge pages of the ordinary ones between two multiples of their size, if it works."""
+        self._libc.madvise(self._address + begin, end - begin, _MADV_COLLAPSE)
 
     def array(self, placed: Placed) -> np.ndarray[Any, Any]:
         """An aligned, C-contiguous array flagged writable; valid until `close`."""
-        assert self._address is not None
+        assert self._start is not None
         if placed.offset < 0 or placed.offset + placed.nbytes > self.size:
             raise ValueError("an array outside its arena")
         address = self._address + placed.offset
@@ -81,9 +111,9 @@ class Mapping:
 
     def close(self) -> None:
         """Unmap; arrays over it must not be used afterwards."""
-        if self._address is not None:
-            self._libc.munmap(self._address, self.size)
-            self._address = None
+        if self._start is not None:
+            self._libc.munmap(self._start, self._reserved)
+            self._start = None
 
 
 class Arena:
@@ -95,7 +125,9 @@ class Arena:
 
     def __init__(self, size: int, *, read_only_descriptor: bool) -> None:
         """Allocate and fault in at least `size` bytes; raises EnvironmentError_ when short."""
-        self.size = max(_PAGE, -(-size // _PAGE) * _PAGE)
+        page = _PAGE if size < LARGE else _HUGE_PAGE
+        self.size = max(_PAGE, -(-size // page) * page)
+        self._collapsed = 0
         owner = os.memfd_create("outpace", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.posix_fallocate(owner, 0, self.size)
@@ -116,10 +148,31 @@ class Arena:
         else:
             self.descriptor = owner
 
+    def use_huge_pages(self, placed: Placed) -> None:
+        """Put a large array, and what lies before it, on huge pages, where NumPy would have them.
+
+        Without them an output in shared memory is slower to write than one in NumPy's own. Smaller
+        arrays stay on ordinary pages as NumPy's do, unless a larger one came before them.
+        """
+        end = min(-(-(placed.offset + placed.nbytes) // _HUGE_PAGE) * _HUGE_PAGE, self.size)
+        if placed.nbytes >= LARGE and end > self._collapsed and _numpy_has_huge_pages():
+            self.mapping.collapse(self._collapsed, end)
+            self._collapsed = end
+
     def close(self) -> None:
         """Free the memory."""
         self.mapping.close()
         os.close(self.descriptor)
+
+
+@lru_cache(maxsize=1)
+def _numpy_has_huge_pages() -> bool:
+    """Whether the kernel gives private memory huge pages when asked, as NumPy does."""
+    try:
+        setting = Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text(encoding="ascii")
+    except OSError:
+        return False
+    return "[never]" not in setting
 
 
 class Layout:
@@ -136,14 +189,19 @@ class Layout:
         """Bytes to reserve for an array of `nbytes` wherever it is placed."""
         return nbytes + _slack(nbytes) + 3 * ALIGNMENT
 
-    def place(self, shape: tuple[int, ...], dtype: str) -> Placed:
-        """The next array; ValueError when the arena is full."""
+    def place(self, shape: tuple[int, ...], dtype: str, *, anywhere: bool = False) -> Placed:
+        """The next array; at a cache line, or `anywhere` an element could be aligned.
+
+        Raises:
+            ValueError: The arena is full.
+        """
         nbytes = prod(shape) * np.dtype(dtype).itemsize
-        pad = ALIGNMENT * int(self._rng.integers(0, _slack(nbytes) // ALIGNMENT + 1))
+        step = np.dtype(dtype).alignment if anywhere else ALIGNMENT
+        pad = step * int(self._rng.integers(0, _slack(nbytes) // step + 1))
         placed = Placed(self._cursor + ALIGNMENT + pad, shape, dtype)
         if placed.offset + nbytes + ALIGNMENT > self._size:
             raise ValueError("the arena is too small")
-        self._cursor = -(-(placed.offset + max(nbytes, 1)) // ALIGNMENT) * ALIGNMENT
+        self._cursor = -(-(placed.offset + nbytes + ALIGNMENT) // ALIGNMENT) * ALIGNMENT
         return placed
 
 
@@ -153,8 +211,9 @@ def _slack(nbytes: int) -> int:
 
 
 def poison(array: np.ndarray[Any, Any], rng: np.random.Generator) -> None:
-    """Fill an output so that an element left unwritten cannot be right: NaN, or a random byte."""
+    """Fill an output so that what is left unwritten is wrong: NaN, a number, or a random byte."""
     if array.dtype.kind in "fc":
-        array.fill(np.nan)
+        # Where NaN is the right result, only a number shows that it was not written.
+        array.fill(np.nan if rng.random() < 0.5 else rng.uniform(-1e3, 1e3))
     else:
         array.reshape(-1).view(np.uint8).fill(int(rng.integers(2, 255)))

@@ -4,59 +4,41 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, product
-from math import log
-from os import sched_getaffinity
+from math import ceil, log
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from outpace.codegen.domain import evaluate as evaluate_expression
 from outpace.codegen.drafters.builtin import PLAIN_IDEA
 from outpace.codegen.reference import Reference
+from outpace.errors import DraftError
 from outpace.kernels.promotions import StoredPromotion
-from outpace.model import (
-    Draft,
-    PairSamples,
-    Status,
-    Target,
-    Trial,
-    Variant,
-    Workload,
-)
-from outpace.tuner.confirm import Confirmation, confirm, one_process_pair
+from outpace.model import Draft, Status, Target, Trial, Variant, Workload
+from outpace.tuner.confirm import Confirmation, ProcessPair, confirm, one_process_pair
+from outpace.tuner.counterexamples import Counterexamples
+from outpace.tuner.elsewhere import records_elsewhere
 from outpace.tuner.evaluate import (
     Evaluation,
     build_and_check,
     discard_abandoned_builds,
     trial_of,
 )
-from outpace.tuner.events import Ended, Message, Moved, Observer, OneAtATime, Planned, Timed
+from outpace.tuner.evaluator import Evaluator, screened_ratio
+from outpace.tuner.events import Message, Moved, Observer, OneAtATime
+from outpace.tuner.exploration import UNBUDGETED, Exploration
 from outpace.tuner.gate import Gate
-from outpace.tuner.journal import AlphaLedger, Journal, Promoted, Screened, TrialRecord
-from outpace.tuner.plan import Plan, make_plan, reference_worker
-from outpace.tuner.process import Worker, capacity_for, end_all
+from outpace.tuner.journal import AlphaLedger, Journal, Promoted
+from outpace.tuner.plan import Plan, make_plan
 from outpace.tuner.rule import THRESHOLD
-from outpace.tuner.screening import screen
 from outpace.tuner.selfcheck import CheckedReference, check_reference
 
 SPECIALIST = 1.10
 """A workload gets a finalist of its own only if that is faster there by this factor."""
 ATTEMPTS = 3
 """Finalists that are tried at a workload; the k-th may spend 1/2**k of the error budget."""
-UNTIMED = (
-    Status.INVALID,
-    Status.BUILD_FAILED,
-    Status.WRONG,
-    Status.CRASHED,
-    Status.OVER_LIMIT,
-    Status.BLOCKED,
-)
-"""Outcomes that another run of the same campaign need not find again."""
 
 
 @dataclass(frozen=True)
@@ -74,22 +56,10 @@ class Budget:
     rounds: int = 2
 
 
-def variants_of(draft: Draft, most: int) -> list[Variant]:
-    """Bindings of a draft's parameters that satisfy its constraints, the defaults first."""
-    names = [p.name for p in draft.parameters]
-    bindings = (
-        dict(zip(names, values, strict=True))
-        for values in product(*(p.values for p in draft.parameters))
-    )
-    valid = (b for b in bindings if all(evaluate_expression(c, b) for c in draft.constraints))
-    return [Variant(draft, binding) for binding in islice(valid, most)]
-
-
 class Campaign:
     """The work on one reference on one target.
 
     Attributes:
-        trials: Every trial of this run, in order.
         notes: Sentences for a person.
     """
 
@@ -102,21 +72,26 @@ class Campaign:
         budget: Budget,
         promoted: Path | None,
         observer: Observer,
+        *,
+        accept_risk: bool = False,
     ) -> None:
-        """Prepare nothing yet."""
+        """Prepare nothing yet; for `accept_risk` see `build_and_check`."""
         self.reference = reference
         self.target = target
         self.journal = journal
         self.budget = budget
         self.observer = OneAtATime(observer)
-        self.trials: list[Trial] = []
         self.notes: list[str] = []
+        self._counterexamples = Counterexamples(reference)
         self._gate = Gate(reference, target, promoted)
+        self._accept_risk = accept_risk
         self._workloads = workloads
         self._begin = time.monotonic()
-        self._evaluations: dict[str, Evaluation] = {}
         self._plans: list[Plan] = []
         self._checked: CheckedReference | None = None
+        self._evaluator: Evaluator | None = None
+        has_budget = budget.minutes is not None or budget.drafts is not None
+        self._exploration = Exploration(None if has_budget else UNBUDGETED)
 
     # --- preparation --------------------------------------------------------------------------
 
@@ -128,13 +103,23 @@ class Campaign:
         """
         self.observer.notice(Message(f"checking the reference {self.reference.name}"))
         discard_abandoned_builds()
-        self._checked = check_reference(self.reference, secrets.randbits(62))
+        replayed = self._counterexamples.replayed()
+        self._checked = check_reference(self.reference, secrets.randbits(62), replayed=replayed)
         for note in self._checked.notes:
             self.observer.notice(Message(note))
         rng = np.random.default_rng()
         for workload in self._workloads:
             self.observer.notice(Message(f"running the reference at workload {workload.name!r}"))
             self._plans.append(make_plan(self.reference, self._checked.oracle, workload, rng))
+        self._evaluator = Evaluator(
+            self._checked,
+            self._plans,
+            self.journal,
+            self._counterexamples,
+            self.observer,
+            self._out_of_time,
+            accept_risk=self._accept_risk,
+        )
 
     @property
     def checked(self) -> CheckedReference:
@@ -142,108 +127,63 @@ class Campaign:
         assert self._checked is not None
         return self._checked
 
+    @property
+    def evaluator(self) -> Evaluator:
+        """What builds, checks and times variants, after `prepare`."""
+        assert self._evaluator is not None
+        return self._evaluator
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """Every trial of this run, in order."""
+        return self.evaluator.trials
+
     # --- evaluation ---------------------------------------------------------------------------
 
-    def evaluate(self, variants: Iterable[Variant]) -> None:
-        """Build, check and screen variants; failures become trials."""
-        wanted = self._new(variants)
-        built = self._build_all(wanted)
-        capacity = capacity_for(
-            self.reference.contract, [(1, plan.workload.sizes) for plan in self._plans]
-        )
-        with reference_worker(self.reference, capacity) as pacer:
-            for evaluation in built:
-                if self._out_of_time():
-                    self._end(evaluation.variant, _unspent(evaluation.variant))
-                else:
-                    self._screen(evaluation, pacer)
+    def evaluate(self, variants: Sequence[Variant]) -> None:
+        """Build, check and screen these variants; failures become trials."""
+        with self.evaluator.pacing() as pacer:
+            self.evaluator.evaluate(variants, pacer)
 
-    def _new(self, variants: Iterable[Variant]) -> list[Variant]:
-        """Variants not seen in this run, nor ended for good in an earlier one, within budget."""
-        known = {
-            r.variant.hash: r.trial for r in self.journal.trials() if r.trial.status in UNTIMED
-        }
-        screened = {r.variant.hash: r for r in self.journal.unfinished()}
-        seen: set[str] = set(self._evaluations)
-        chosen: list[Variant] = []
-        for variant in variants:
-            if variant.hash in seen:
-                continue
-            if self.budget.drafts is not None and len(chosen) >= self.budget.drafts:
-                break
-            seen.add(variant.hash)
-            self.observer.notice(Planned(variant.label, variant.hash, variant.draft.language))
-            if variant.hash in known:
-                self.trials.append(known[variant.hash])
-                self.observer.notice(Ended(variant.hash, known[variant.hash]))
-            elif not self._resume(variant, screened.get(variant.hash)):
-                chosen.append(variant)
-        return chosen
+    def explore(self, drafts: Sequence[Draft], share: float = 1.0) -> None:
+        """Search the variants of these drafts and of all given before, as the budget allows.
 
-    def _resume(self, variant: Variant, screened: Screened | None) -> bool:
-        """Take over what an interrupted run found at these workloads; False if there is nothing."""
-        if screened is None or any(p.workload.name not in screened.ratios for p in self._plans):
-            return False
-        evaluation = Evaluation(variant, None, screened.grade)
-        for plan in self._plans:
-            ratio = screened.ratios[plan.workload.name]
-            evaluation.seconds[plan.workload.name] = plan.reference_seconds / ratio
-        self._accept(evaluation)
-        return True
-
-    def _accept(self, evaluation: Evaluation) -> dict[str, float]:
-        """Let a screened variant take part in the choice of finalists; its ratios."""
-        key = evaluation.variant.hash
-        self._evaluations[key] = evaluation
-        ratios = {plan.workload.name: _ratio(plan, evaluation) for plan in self._plans}
-        for workload, ratio in ratios.items():
-            self.observer.notice(Timed(key, workload, ratio))
-        return ratios
-
-    def _build_all(self, variants: Sequence[Variant]) -> list[Evaluation]:
-        """Build and check on all allowed cores; nothing is timed meanwhile."""
-        built = []
-        pool = ThreadPoolExecutor(max_workers=max(1, len(sched_getaffinity(0))))
-        try:
-            for variant, outcome in zip(variants, pool.map(self._build, variants), strict=True):
-                if isinstance(outcome, Trial):
-                    self._end(variant, outcome)
-                else:
-                    self.observer.notice(Moved(variant.hash, "waiting"))
-                    built.append(outcome)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            end_all()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-        return built
-
-    def _build(self, variant: Variant) -> Evaluation | Trial:
-        if self._out_of_time():
-            return _unspent(variant)
-        self.observer.notice(Moved(variant.hash, "building"))
-        return build_and_check(self.reference, self.checked, variant)
-
-    def _screen(self, evaluation: Evaluation, pacer: Worker) -> None:
-        variant = evaluation.variant
-        self.observer.notice(Moved(variant.hash, "screening"))
-        trial = screen(self.reference, self._plans, evaluation, pacer)
-        if trial is not None:
-            self._end(variant, trial)
+        Args:
+            drafts: Join the search.
+            share: Part of the budget that may have been spent when this ends.
+        """
+        for draft in drafts:
+            try:
+                elsewhere = records_elsewhere(self.journal, self.reference.name, draft)
+                self._exploration.add(draft, self.evaluator.known(draft), elsewhere)
+            except DraftError as error:
+                variant = Variant(draft)
+                self.evaluator.end(variant, trial_of(variant, Status.INVALID, str(error)))
+        batch = self._next_batch(share)
+        if not batch:
             return
-        self.observer.notice(Moved(variant.hash, "waiting"))
-        ratios = self._accept(evaluation)
-        self.journal.append(Screened(variant=variant, grade=evaluation.grade, ratios=ratios))
+        with self.evaluator.pacing() as pacer:
+            while batch:
+                for variant, outcome in self.evaluator.evaluate(batch, pacer):
+                    self._exploration.tell(variant, outcome)
+                batch = self._next_batch(share)
 
-    def _end(self, variant: Variant, trial: Trial) -> None:
-        self.trials.append(trial)
-        self.journal.append(TrialRecord(trial=trial, variant=variant))
-        self.observer.notice(Ended(variant.hash, trial))
+    def compare_contenders(self) -> None:
+        """Screen again the variants among which the choice of finalists is close."""
+        if self.evaluator.contenders() and not self._out_of_time():
+            with self.evaluator.pacing() as pacer:
+                self.evaluator.screen_contenders(pacer)
 
-    def _out_of_time(self) -> bool:
+    def _next_batch(self, share: float) -> list[Variant]:
+        """As many variants as are built at a time; none when the share of the budget is spent."""
+        count = self.evaluator.at_a_time
+        if self.budget.drafts is not None:
+            count = min(count, ceil(share * self.budget.drafts) - self.evaluator.spent)
+        return self._exploration.ask(count) if count > 0 and not self._out_of_time(share) else []
+
+    def _out_of_time(self, share: float = 1.0) -> bool:
         minutes = self.budget.minutes
-        return minutes is not None and time.monotonic() - self._begin > 60 * minutes
+        return minutes is not None and time.monotonic() - self._begin > share * 60 * minutes
 
     # --- confirmation -------------------------------------------------------------------------
 
@@ -269,10 +209,10 @@ class Campaign:
             for key, plans in groups.items():
                 share = alpha * len(plans) / len(undecided)
                 ledger.spend(share, f"confirming {key} at {len(plans)} workloads")
-                results = self._confirm(self._evaluations[key], plans, share)
+                results = self._confirm(self.evaluator.evaluations[key], plans, share)
                 tried |= {(key, plan.workload.name) for plan in plans}
                 if any(r.status is Status.FASTER for r in results):
-                    finalist = self._evaluations[key]
+                    finalist = self.evaluator.evaluations[key]
                     promoted = [p for p in promoted if p.promotion.variant != finalist.variant]
                     promoted += self._promote(finalist, results, share, dry_run=dry_run)
                 decided |= {r.workload.name for r in results if r.decided}
@@ -285,7 +225,7 @@ class Campaign:
 
     def confirm_against_reference(self, variant: Variant, alpha: float) -> list[Confirmation]:
         """Confirm one evaluated variant at every workload, incumbents left aside."""
-        finalist = self._evaluations[variant.hash]
+        finalist = self.evaluator.evaluations[variant.hash]
         return confirm(
             self.checked,
             self._plans,
@@ -295,13 +235,17 @@ class Campaign:
             self.observer,
         )
 
-    def process_pair(self, variant: Variant) -> list[PairSamples]:
+    def process_pair(self, variant: Variant, incumbent: Variant | None = None) -> list[ProcessPair]:
         """Time one fresh process pair of an evaluated variant at every workload, undecided.
 
-        For measuring the error rates of the rule: nothing is promoted.
+        For measuring the error rates of the rule: nothing is promoted. The incumbent, if given, has
+        been evaluated too and takes part as a promotion would.
         """
-        finalist = self._evaluations[variant.hash].contender
-        return one_process_pair(self.checked, self._plans, finalist)
+        against = (
+            self.evaluator.evaluations[incumbent.hash].contender if incumbent is not None else None
+        )
+        finalist = self.evaluator.evaluations[variant.hash].contender
+        return one_process_pair(self.checked, self._plans, finalist, against)
 
     def _finalists(
         self, plans: Sequence[Plan], tried: set[tuple[str, str]], *, screened: bool
@@ -311,14 +255,14 @@ class Campaign:
         overall = self._best_overall(plans, tried)
         for plan in plans:
             name = plan.workload.name
-            open_ = [e for k, e in self._evaluations.items() if (k, name) not in tried]
+            open_ = [e for k, e in self.evaluator.evaluations.items() if (k, name) not in tried]
             if not open_:
                 continue
             best = min(open_, key=lambda e: e.seconds[name])
             if overall in open_ and overall is not None:
                 is_clear = overall.seconds[name] > SPECIALIST * best.seconds[name]
                 best = best if is_clear else overall
-            if screened and _ratio(plan, best) <= THRESHOLD:
+            if screened and screened_ratio(plan, best) <= THRESHOLD:
                 continue
             groups.setdefault(best.variant.hash, []).append(plan)
         return groups
@@ -329,7 +273,7 @@ class Campaign:
         """Smallest geometric mean time over the workloads."""
         open_ = [
             e
-            for key, e in self._evaluations.items()
+            for key, e in self.evaluator.evaluations.items()
             if all((key, plan.workload.name) not in tried for plan in plans)
         ]
         return min(
@@ -344,9 +288,9 @@ class Campaign:
         variant = finalist.variant
         self.observer.notice(Moved(variant.hash, "confirming"))
         results: list[Confirmation] = []
-        failure = self._rebuild(finalist)
+        failure = self.evaluator.rebuild(finalist)
         if failure is not None:
-            self._end(variant, failure)
+            self.evaluator.end(variant, failure)
             return []
         for incumbent, group in self._by_incumbent(plans, variant):
             if incumbent is not None and incumbent.variant.hash == variant.hash:
@@ -362,17 +306,8 @@ class Campaign:
                 self.observer,
             )
         for result in results:
-            self._end(variant, _trial_of_confirmation(finalist, result))
+            self.evaluator.end(variant, _trial_of_confirmation(finalist, result))
         return results
-
-    def _rebuild(self, finalist: Evaluation) -> Trial | None:
-        """Build a variant that an interrupted run had screened; a Trial if it fails now."""
-        if finalist.build is None:
-            outcome = build_and_check(self.reference, self.checked, finalist.variant)
-            if isinstance(outcome, Trial):
-                return outcome
-            finalist.build, finalist.grade = outcome.build, outcome.grade
-        return None
 
     def _by_incumbent(
         self, plans: Sequence[Plan], finalist: Variant
@@ -393,8 +328,9 @@ class Campaign:
     def _evaluated(self, variant: Variant, finalist: Variant) -> Evaluation | None:
         """An incumbent, built and checked again; None if it no longer passes."""
         if variant.hash == finalist.hash:
-            return self._evaluations[variant.hash]
-        outcome = build_and_check(self.reference, self.checked, variant)
+            return self.evaluator.evaluations[variant.hash]
+        # A promotion was reviewed, and runs in the process of whoever calls the reference.
+        outcome = build_and_check(self.reference, self.checked, variant, accept_risk=True)
         if isinstance(outcome, Trial):
             text = f"the promotion {variant.label} no longer passes: {outcome.reason}"
             self.observer.notice(Message(text, "warning"))
@@ -417,7 +353,7 @@ class Campaign:
 
     def _over_numba(self, finalist: Evaluation) -> dict[str, float]:
         """Screened speedup over the plain Numba draft, where it was evaluated."""
-        for other in self._evaluations.values():
+        for other in self.evaluator.evaluations.values():
             if other.variant.draft.provenance.idea == PLAIN_IDEA:
                 return {name: other.seconds[name] / s for name, s in finalist.seconds.items()}
         return {}
@@ -428,10 +364,14 @@ class Campaign:
         """A trial for every workload at which a screened variant was not confirmed."""
         for plan in self._plans:
             name = plan.workload.name
-            losers = [e for key, e in self._evaluations.items() if (key, name) not in tried]
+            losers = [
+                e for key, e in self.evaluator.evaluations.items() if (key, name) not in tried
+            ]
             for loser in sorted(losers, key=lambda e: e.seconds[name]):
-                ratio = _ratio(plan, loser)
+                ratio = screened_ratio(plan, loser)
                 why = "another variant was faster" if ratio > THRESHOLD else "not worth confirming"
+                if name in loser.dropped:
+                    why = f"dropped after {loser.dropped[name]} calls, another was clearly faster"
                 trial = trial_of(
                     loser.variant,
                     Status.NOT_FASTER,
@@ -440,7 +380,7 @@ class Campaign:
                     stage="screen",
                     grade=loser.grade,
                 )
-                self._end(loser.variant, trial)
+                self.evaluator.end(loser.variant, trial)
 
     def verdict(self) -> Status:
         """One status for a judged draft: the worst failure, else the best outcome."""
@@ -448,22 +388,13 @@ class Campaign:
         failures = [
             s for s in statuses if s not in (Status.FASTER, Status.NOT_FASTER, Status.INCONCLUSIVE)
         ]
-        confirmed = bool(self._evaluations)
+        confirmed = bool(self.evaluator.evaluations)
         if failures and (not confirmed or Status.WRONG in failures):
             return Status.WRONG if Status.WRONG in failures else failures[-1]
         for status in (Status.FASTER, Status.INCONCLUSIVE, Status.NOT_FASTER):
             if status in statuses:
                 return status
         return failures[-1] if failures else Status.INCONCLUSIVE
-
-
-def _ratio(plan: Plan, evaluation: Evaluation) -> float:
-    """Screened speedup over the reference."""
-    return plan.reference_seconds / evaluation.seconds[plan.workload.name]
-
-
-def _unspent(variant: Variant) -> Trial:
-    return trial_of(variant, Status.INCONCLUSIVE, "the budget was spent before it was evaluated")
 
 
 def _stands(workload: Workload) -> Confirmation:

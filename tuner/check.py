@@ -89,7 +89,9 @@ def _judged(
     target = current_target()
     name = campaign_id(reference.name, reference.source_hash, target.key, "check")
     with Journal.open(name, fresh=True) as journal:
-        campaign = Campaign(reference, target, workloads, journal, Budget(), None, observer)
+        campaign = Campaign(
+            reference, target, workloads, journal, Budget(), None, observer, accept_risk=True
+        )
         campaign.prepare()
         campaign.evaluate([promotion.variant])
         if campaign.trials:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 from outpace import environment
 from outpace.codec import content_hash
 from outpace.errors import StorageError
+from outpace.kernels.durable import sync_folder
 from outpace.model import Grade, Trial, Variant
 from outpace.tuner.recordlog import (
     Reading,
@@ -26,7 +27,6 @@ from outpace.tuner.recordlog import (
     create_file,
     encode_line,
     record_files,
-    sync_folder,
     write_synced,
 )
 
@@ -66,11 +66,14 @@ class Screened(Record, frozen=True):
         variant: What was screened.
         grade: Isolation under which it was checked.
         ratios: Screened speedup over the reference by workload name.
+        dropped: Workloads at which another variant was clearly faster, and the number of timed
+            calls after which that was so.
     """
 
     variant: Variant
     grade: Grade
     ratios: dict[str, float]
+    dropped: dict[str, int] = {}
 
 
 class AlphaSpent(Record, frozen=True):
@@ -253,8 +256,7 @@ class AlphaLedger:
         try:
             fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             try:
-                # The newline ends whatever a failed write may have left.
-                write_synced(fd, b"\n" + line)
+                write_synced(fd, line)
             finally:
                 os.close(fd)
         except OSError as error:
@@ -296,5 +298,5 @@ def _set_aside(folder: Path) -> None:
     except OSError as error:
         raise StorageError(
             f"could not move the earlier records of this campaign aside: {error}. "
-            f"Make {folder.parent} writable, or run without --fresh; nothing was changed."
+            f"Make {folder.parent} writable, or run without --fresh; nothing is lost."
         ) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -30,6 +31,8 @@ Array = np.ndarray[Any, Any]
 
 _PROBES = 6
 """Drawn cases on which a promoted copy is tried; the smallest ones that have results."""
+_PROBE_SECONDS = 3.0
+"""Time after which one case that gains digits must do."""
 
 
 class Mode(StrEnum):
@@ -172,6 +175,7 @@ class Oracle:
             NotPromotableError: The copy computes something else, or no digit more.
         """
         assert self._copy is not None
+        began = time.monotonic()
         gained = differing = tried = 0
         drawn = draw_cases(self.reference, 2 * _PROBES, seed=0)
         for case in sorted(drawn, key=lambda c: _work(c.sizes)):
@@ -186,7 +190,7 @@ class Oracle:
             gained += any(np.any(_gap(n, h)) for n, h in zip(native, high, strict=True))
             differing += any(_differs(n, h) for n, h in zip(native, high, strict=True))
             tried += 1
-            if tried >= _PROBES and gained:
+            if gained and (tried >= _PROBES or time.monotonic() - began > _PROBE_SECONDS):
                 break
         if not gained:
             raise NotPromotableError("higher precision changes no digit of the results")

@@ -68,10 +68,12 @@ def native_shift(
     sizes: Mapping[str, int],
     rng: np.random.Generator,
     native: Sequence[Array],
+    runs: int = _NATIVE_PERTURBATIONS,
 ) -> list[Array]:
     """D: how far each native result moves when the inputs change by one unit in the last place.
 
-    Arguments and result are those of `high_shift`; `native` takes the place of `high`.
+    Arguments and result are those of `high_shift`; `native` takes the place of `high`, and `runs`
+    is the number of perturbations.
     """
     scalar_u = _scalar_roundoff(oracle.contract)
 
@@ -90,7 +92,7 @@ def native_shift(
 
     if not any(np.dtype(a.dtype).kind in "fc" for a in oracle.contract.arguments):
         return [np.zeros(r.shape) for r in native]
-    return _largest_shift(native, (perturbed() for _ in range(_NATIVE_PERTURBATIONS)))
+    return _largest_shift(native, (perturbed() for _ in range(runs)))
 
 
 def _scalar_roundoff(contract: Contract) -> float | None:

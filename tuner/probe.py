@@ -1,36 +1,40 @@
 """Probing the sandbox by trying to break it: each layer is attacked from inside.
 
-A child confines itself as a draft's process does and then tries what a hostile draft would. A layer
-counts as active only if the attempt failed.
+A process is started and confined as a draft's is, and then tries what a hostile draft would. A
+layer counts as active only if the attempt failed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
-import subprocess
+import select
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from outpace import environment
 from outpace.model import Grade
-from outpace.tuner.sandbox import Limits, confine
+from outpace.tuner.attacks import ATTACKS, NAMESPACES, Targets
+from outpace.tuner.child import Child, namespaces_refused
+from outpace.tuner.launch import layers_wanted
+from outpace.tuner.sandbox import Layers
+from outpace.tuner.view import DEVICES, View, module_path, readable_paths
 
-_SPAWN = "import sys; sys.path[:] = {path!r}; from outpace.tuner import probe; probe.attack({args})"
-_SECCOMP = "Linux with seccomp filters (CONFIG_SECCOMP_FILTER) on x86_64 or aarch64"
-_LANDLOCK = "Linux 5.13 or newer with Landlock enabled (lsm=landlock,... at boot)"
+_SPAWN = (
+    "import sys; sys.path[:] = {path!r}; from outpace.tuner import attacks; attacks.{main}({task})"
+)
+_LIMIT = 60.0
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of isolation.
+    """One thing that isolation prevents.
 
     Attributes:
-        name: What it prevents.
+        name: What it is.
         active: Whether the attempt failed.
         hint: What it needs.
     """
@@ -42,70 +46,95 @@ class Layer:
 
 @dataclass(frozen=True)
 class Probing:
-    """All layers, and the grade that a draft's process reports."""
+    """What attacking the sandbox showed.
+
+    Attributes:
+        grade: As a draft's process reports it.
+        layers: Every attack.
+        unloadable: Why a library that drafts need does not load inside, or None.
+    """
 
     grade: Grade
     layers: tuple[Layer, ...]
+    unloadable: str | None
 
 
 def probe() -> Probing:
-    """Attack a confined child of this process; takes about 0.2 s."""
-    with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile() as outside:
-        arguments = f"{folder!r}, {os.getpid()}, {outside.name!r}"
-        answer = subprocess.run(
-            [sys.executable, "-I", "-c", _SPAWN.format(path=sys.path, args=arguments)],
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
+    """Attack confined children of this process; takes about 2 s."""
+    wanted = layers_wanted()
+    with (
+        tempfile.TemporaryDirectory() as private,
+        tempfile.NamedTemporaryFile("w", dir=private) as secret,
+        tempfile.NamedTemporaryFile(dir=private) as outside,
+    ):
+        secret.write("secret")
+        secret.flush()
+        found = _attacked(wanted, Targets(os.getpid(), secret.name, outside.name))
+    held = found.get("held", {})
+    layers = [Layer(name, held.get(name) is True, hint) for name, hint, _ in ATTACKS]
+    layers.append(Layer("no process outlives a kill", _daemon_ends(wanted), NAMESPACES))
+    layers.append(_namespaces())
+    return Probing(Grade(found.get("grade", "D")), tuple(layers), found.get("unloadable"))
+
+
+def _namespaces() -> Layer:
+    why = namespaces_refused()
+    return Layer("namespaces", why is None, f"{NAMESPACES}; refused: {why}")
+
+
+def _attacked(wanted: Layers, targets: Targets) -> dict[str, Any]:
+    """What the attacking process found; empty when it did not live to tell."""
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
+        child = _start("attack", Path(folder), wanted, asdict(targets), log, ())
+        child.wait(_LIMIT)
+        child.close(sweep=True)
+        log.seek(0)
+        try:
+            found: dict[str, Any] = json.loads(log.read().splitlines()[-1])
+        except (ValueError, IndexError):
+            return {}
+    return found
+
+
+def _daemon_ends(wanted: Layers) -> bool:
+    """Whether a process that left its group is gone when the one that started it was killed.
+
+    It inherits a pipe, which ends when the last process does that holds it.
+    """
+    theirs, ours = os.pipe()[::-1]
     try:
-        found = json.loads(answer.stdout)
-    except ValueError:
-        found = {"grade": "D", "held": {}}
-    held = found["held"]
-    return Probing(
-        Grade(found["grade"]),
-        tuple(Layer(name, held.get(name) is True, hint) for name, hint, _ in _attempts()),
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as log:
+            child = _start("leave_daemon", Path(folder), wanted, {"pipe": theirs}, log, (theirs,))
+            os.close(theirs)
+            started = _readable(ours, _LIMIT) and os.read(ours, 1) == b"d"
+            child.close(sweep=True)
+            return bool(started and _readable(ours, 2.0) and os.read(ours, 1) == b"")
+    finally:
+        os.close(ours)
+
+
+def _readable(descriptor: int, limit: float) -> bool:
+    return bool(select.select([descriptor], [], [], limit)[0])
+
+
+def _start(
+    main: str,
+    folder: Path,
+    wanted: Layers,
+    task: dict[str, Any],
+    log: Any,
+    descriptors: tuple[int, ...],
+) -> Child:
+    folder = folder.resolve()
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    view = View(readable_paths(), str(folder), str(scratch), None, building=False)
+    task = {"view": asdict(view), "layers": asdict(wanted), "devices": DEVICES, **task}
+    return Child(
+        [sys.executable, "-I", "-c", _SPAWN.format(path=list(module_path()), main=main, task=task)],
+        environment=environment.worker_environment(HOME=str(scratch), TMPDIR=str(scratch)),
+        folder=scratch,
+        descriptors=descriptors,
+        log=log,
+        view=view if wanted.namespaces else None,
     )
-
-
-def attack(folder: str, judge: int, outside: str) -> None:
-    """In the child: confine, try everything, report what held on stdout."""
-    grade = confine(Limits(memory=1 << 30), Path(folder))
-    held = {name: _fails(attempt, judge, outside) for name, _, attempt in _attempts()}
-    sys.stdout.write(json.dumps({"grade": grade.value, "held": held}))
-
-
-def _fails(attempt: Callable[[int, str], object], judge: int, outside: str) -> bool:
-    try:
-        attempt(judge, outside)
-    except (OSError, MemoryError):
-        return True
-    return False
-
-
-def _attempts() -> tuple[tuple[str, str, Callable[[int, str], object]], ...]:
-    """Name, requirement and attack of every layer."""
-    return (
-        ("memory limit", "RLIMIT_DATA, on every Linux", lambda *_: bytearray(4 << 30)),
-        ("no new processes", _SECCOMP, lambda *_: _fork()),
-        ("no programs", _SECCOMP, lambda *_: _run_program()),
-        ("no network", _SECCOMP, lambda *_: socket.socket()),
-        ("no signals to the judge", _SECCOMP, lambda judge, _: os.kill(judge, signal.SIGCONT)),
-        ("no reading of the judge's memory", _LANDLOCK, lambda judge, _: _read_memory(judge)),
-        ("no writing outside its folder", _LANDLOCK, lambda _, path: Path(path).write_text("x")),
-    )
-
-
-def _fork() -> None:
-    if os.fork() == 0:
-        os._exit(0)
-
-
-def _run_program() -> None:
-    os.execv("/bin/true", ["true"])  # noqa: S606  (must not be reached)
-
-
-def _read_memory(judge: int) -> bytes:
-    with Path(f"/proc/{judge}/mem").open("rb") as memory:
-        return memory.read(0)

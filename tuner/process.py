@@ -3,6 +3,9 @@
 The clock, the inputs and the outputs are the judge's. The process is stopped (SIGSTOP) except while
 it is loading, preparing or being timed; the clock is read after the stop is confirmed, so that work
 left to a thread that outlives the answer is either charged or not done.
+
+A draft is built in one process and run in others, which can read the build and cannot change it.
+What a run writes lies in a folder of its own and goes with it.
 """
 
 from __future__ import annotations
@@ -10,13 +13,11 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -24,21 +25,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from outpace import environment
-from outpace.codec import encode
 from outpace.codegen.abi import Role, output_shapes, slots
 from outpace.codegen.dims import shape_of
+from outpace.codegen.inputs import Case
+from outpace.errors import EnvironmentError_
 from outpace.model import Contract, Grade, Status, Variant
+from outpace.tuner import launch
 from outpace.tuner.arena import Arena, Layout, Placed, poison
+from outpace.tuner.failures import classify
 from outpace.tuner.sandbox import Limits
 
 START_LIMIT = 120.0
 """Seconds for a process to start and load what is already built."""
-_MARGIN = 0xA5
-"""What the bytes around an output hold; a draft that changes them writes out of bounds."""
-_SPAWN = (
-    "import sys; sys.path[:] = {path!r}; from outpace.tuner.worker import main; main({setup!r})"
-)
 
 
 _live: set[Worker] = set()
@@ -53,19 +51,26 @@ def end_all() -> None:
 class Failure(Exception):  # noqa: N818  (becomes a Trial, never reaches a caller)
     """The process did not do what it was asked; it has been ended."""
 
-    def __init__(self, status: Status, reason: str, details: str = "") -> None:
+    def __init__(
+        self, status: Status, reason: str, details: str = "", grade: Grade = Grade.D
+    ) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
         self.details = details
+        self.grade = grade
 
 
 @dataclass(frozen=True)
 class Call:
-    """Inputs of one call: sizes, and values by argument name."""
+    """Inputs of one call: sizes, and values by argument name.
+
+    `case` draws them again; None where they were not drawn.
+    """
 
     sizes: Mapping[str, int]
     values: Mapping[str, Any]
+    case: Case | None = None
 
 
 def bytes_of(contract: Contract, sizes: Mapping[str, int]) -> tuple[int, int]:
@@ -96,13 +101,13 @@ def capacity_for(
 
 
 class Worker:
-    """One process that runs a variant, or the reference, on request.
+    """One process that builds a variant, or runs it or the reference on request.
 
-    Use as a context manager: leaving it ends the process and frees its memory.
+    Use as a context manager: leaving it ends the process and frees its memory and files.
 
     Attributes:
         grade: Isolation reached.
-        compiles_late: Whether its first call may have to compile; its own word, which can only
+        compiles_late: Whether its first calls may have to compile; its own word, which can only
             gain it time.
     """
 
@@ -114,20 +119,25 @@ class Worker:
         *,
         variant: Variant | None = None,
         location: tuple[str, str] | None = None,
+        building: bool = False,
+        lowest: Grade = Grade.D,
         start_limit: float = START_LIMIT,
     ) -> None:
-        """Start the process and wait until it has loaded.
+        """Start the process and wait until it has built or loaded.
 
         Args:
             contract: Of the reference.
-            folder: Holds the bound draft; the process may write to its folder `build` only.
+            folder: Holds the bound draft, and in its folder `build` what was compiled from it.
             capacity: Bytes of the input and of the output arena.
-            variant: The draft to run; None for the reference.
+            variant: The draft to build or run; None for the reference.
             location: File and qualified name of the reference, when `variant` is None.
+            building: Compile the draft into `build`, and where it compiles late, run it there.
+            lowest: Grade of isolation below which nothing of the draft is run.
             start_limit: Seconds to load; a build needs more than a load from its cache.
 
         Raises:
-            Failure: It did not load; the process has been ended.
+            Failure: It did not build or load; the process has been ended.
+            EnvironmentError_: The process itself could not be set up.
         """
         self.contract = contract
         self.grade = Grade.D
@@ -135,29 +145,21 @@ class Worker:
         self._is_reference = variant is None
         self._rng = np.random.default_rng()
         self._placed: list[list[Placed | None]] = []
+        folder = folder.resolve()
+        self._scratch = None if variant is None else launch.scratch_in(folder)
         self._inputs = Arena(capacity[0], read_only_descriptor=True)
         self._outputs = Arena(capacity[1], read_only_descriptor=False)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
         theirs, self._commands = os.pipe()
         self._replies, answers = os.pipe()
-        scratch = folder if variant is None else folder / "build"
-        if variant is not None:
-            scratch.mkdir(exist_ok=True, mode=0o700)
-        setup = self._setup(folder, variant, location)
-        setup |= {"commands": theirs, "replies": answers}
-        # An empty entry would mean the process's own folder, where a draft could put modules.
-        path = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100  (keeps links)
+        setup = {"commands": theirs, "replies": answers} | self._arenas()
+        if variant is None:
+            setup |= {"kind": "reference", "location": location}
+        else:
+            assert self._scratch is not None
+            setup |= launch.setup_of(variant, contract, folder, self._scratch, building=building)
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", _SPAWN.format(path=path, setup=json.dumps(setup))],
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                env=_environment(scratch),
-                cwd=None if variant is None else scratch,
-                pass_fds=(theirs, answers, self._inputs.descriptor, self._outputs.descriptor),
-                start_new_session=True,
-            )
+            self._child = launch.start(setup, self._scratch or folder, self._log)
         finally:
             os.close(theirs)
             os.close(answers)
@@ -167,32 +169,41 @@ class Worker:
         self._room.register(self._commands, select.POLLOUT)
         os.set_blocking(self._commands, False)
         try:
-            # The grade is answered before any code of the draft runs.
-            self.grade = Grade(self._reply(START_LIMIT, "starting").get("grade", "D"))
-            self.compiles_late = not self._reply(start_limit, "loading").get("compiled")
-            self.pause()
+            self._await(lowest, start_limit)
         except BaseException:
             self.close()
             raise
 
-    def _setup(
-        self, folder: Path, variant: Variant | None, location: tuple[str, str] | None
-    ) -> dict[str, Any]:
-        """What the process is told; it is all that it knows."""
-        memory = (4 << 30) + 8 * (self._inputs.size + self._outputs.size)
+    def _arenas(self) -> dict[str, Any]:
+        """What the process is told of the memory that it shares."""
         return {
-            "kind": "reference" if variant is None else "kernel",
-            "folder": str(folder),
-            "limits": asdict(Limits(memory=memory)),
+            "limits": asdict(Limits((4 << 30) + 8 * (self._inputs.size + self._outputs.size))),
             "inputs": self._inputs.descriptor,
             "input_size": self._inputs.size,
             "outputs": self._outputs.descriptor,
             "output_size": self._outputs.size,
-            "language": "" if variant is None else variant.draft.language,
-            "contract": "" if variant is None else encode(self.contract).decode(),
-            "location": location,
             "mutates": bool(self.contract.mutated),
         }
+
+    def _await(self, lowest: Grade, start_limit: float) -> None:
+        """Wait until the process has loaded; nothing of a draft runs before its grade is known."""
+        try:
+            self.grade = Grade(self._reply(START_LIMIT, "starting").get("grade", "D"))
+        except Failure as failure:
+            raise EnvironmentError_(
+                f"a process for drafts cannot be started: {failure.reason}; {failure.details}; "
+                "`outpace doctor` tries its parts"
+            ) from failure
+        if self.grade > lowest:
+            raise self._failure(
+                Status.BLOCKED,
+                f"it was not run: isolation here is of grade {self.grade}, and drafts of a model "
+                f"need {lowest}; `outpace doctor` says what is missing, --accept-risk runs them "
+                "all the same",
+            )
+        self._write(b"l", start_limit, "loading")
+        self.compiles_late = not self._reply(start_limit, "loading").get("compiled")
+        self.pause()
 
     def __enter__(self) -> Self:
         return self
@@ -202,21 +213,37 @@ class Worker:
 
     # --- one batch ----------------------------------------------------------------------------
 
-    def prepare(self, calls: Sequence[Call], limit: float = 30.0) -> None:
-        """Place the buffers of a batch anew, then fill them while the process is stopped."""
+    def prepare(
+        self, calls: Sequence[Call], limit: float = 30.0, *, anywhere: bool = False
+    ) -> None:
+        """Place the buffers of a batch anew, then fill them while the process is stopped.
+
+        Args:
+            calls: The batch.
+            limit: Seconds that the process may take to make its views.
+            anywhere: Whether buffers start where any element could lie, as a caller's arrays may;
+                else at a cache line, so that timings compare.
+        """
         self._placed = []
         layouts = Layout(self._inputs.size, self._rng), Layout(self._outputs.size, self._rng)
         items = []
         for call in calls:
-            placed, item = self._place(call, layouts)
+            placed, item = self._place(call, layouts, anywhere=anywhere)
             self._placed.append(placed)
             items.append(item)
         self._ask({"do": "prepare", "items": items}, limit)
+        self.refill(calls)
+
+    def refill(self, calls: Sequence[Call]) -> None:
+        """Give the batch other array values of the same sizes, in the buffers that it has.
+
+        The process does not run meanwhile; to it the arrays are the same objects as before.
+        """
         for call, placed in zip(calls, self._placed, strict=True):
             self._fill(call, placed)
 
     def _place(
-        self, call: Call, layouts: tuple[Layout, Layout]
+        self, call: Call, layouts: tuple[Layout, Layout], *, anywhere: bool
     ) -> tuple[list[Placed | None], list[list[Any]]]:
         placed: list[Placed | None] = []
         item: list[list[Any]] = []
@@ -226,8 +253,11 @@ class Worker:
                 item.append(["s", slot.dtype, _plain(call.values[slot.name])])
                 continue
             is_input = slot.role is Role.INPUT
-            place = layouts[0 if is_input else 1].place(shape_of(slot.dims, call.sizes), slot.dtype)
+            place = layouts[0 if is_input else 1].place(
+                shape_of(slot.dims, call.sizes), slot.dtype, anywhere=anywhere
+            )
             placed.append(place)
+            (self._inputs if is_input else self._outputs).use_huge_pages(place)
             if slot.role is not Role.OUTPUT or not self._is_reference:
                 wire = [place.offset, list(place.shape), place.dtype]
                 item.append(["i" if is_input else "o", wire])
@@ -237,15 +267,13 @@ class Worker:
         for slot, place in zip(slots(self.contract), placed, strict=True):
             if place is None:
                 continue
-            if slot.role is Role.INPUT:
-                self._inputs.mapping.array(place)[...] = call.values[slot.name]
-            elif slot.role is Role.INOUT:
-                self._outputs.mapping.array(place)[...] = call.values[slot.name]
+            arena = (self._inputs if slot.role is Role.INPUT else self._outputs).mapping
+            if slot.role is Role.OUTPUT:
+                poison(arena.array(place), self._rng)
             else:
-                poison(self._outputs.mapping.array(place), self._rng)
-            if slot.role is not Role.INPUT:
-                for margin in place.margins():
-                    self._outputs.mapping.array(margin)[...] = _MARGIN
+                arena.array(place)[...] = call.values[slot.name]
+            for margin in place.margins():
+                arena.array(margin)[...] = place.margin_byte
 
     def run(self, limit: float) -> float:
         """Run the prepared batch once; the process is stopped again when this returns.
@@ -276,13 +304,15 @@ class Worker:
         `prepare`.
 
         Raises:
-            Failure: It wrote beside an array.
+            Failure: It wrote beside an array, or is not stopped.
         """
+        self._refuse_running()
         found = []
         for slot, place in zip(slots(self.contract), self._placed[item], strict=True):
             if slot.role in (Role.INOUT, Role.OUTPUT):
                 assert place is not None
-                if any((self._outputs.mapping.array(m) != _MARGIN).any() for m in place.margins()):
+                around = [self._outputs.mapping.array(margin) for margin in place.margins()]
+                if any((margin != place.margin_byte).any() for margin in around):
                     raise self._failure(Status.WRONG, f"it writes outside {slot.name}")
                 found.append(self._outputs.mapping.array(place))
         return found
@@ -309,40 +339,42 @@ class Worker:
         ]
         return float(self._ask({"do": "allocate", "arrays": arrays}, limit)["seconds"])
 
+    @property
+    def pid(self) -> int:
+        """Of the process itself, as the judge sees it."""
+        return self._child.pid
+
     # --- process control ----------------------------------------------------------------------
 
     def pause(self) -> None:
         """Stop every thread and wait until they have stopped; does nothing to a dead process."""
-        try:
-            os.kill(self._process.pid, signal.SIGSTOP)
-            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        except (ProcessLookupError, ChildProcessError):
-            return
+        self._child.pause()
 
     def resume(self) -> None:
         """Let the process go on; does nothing to a dead process."""
-        with suppress(ProcessLookupError):
-            os.kill(self._process.pid, signal.SIGCONT)
+        self._child.resume()
+
+    def _refuse_running(self) -> None:
+        """Fail a process that let itself go on after it was stopped."""
+        if not self._child.is_stopped():
+            raise self._failure(Status.SUSPECT, "it does not stay stopped while it is judged")
 
     def kill(self) -> None:
-        """Kill the process and everything in its group; does nothing if it has ended."""
-        if self._process.poll() is None:
-            for end in (os.killpg, os.kill):
-                try:
-                    end(self._process.pid, signal.SIGKILL)
-                except (ProcessLookupError, PermissionError):
-                    continue
+        """Kill the process and everything that it started; does nothing if it has ended."""
+        self._child.kill()
 
     def close(self) -> None:
-        """End the process with everything in its group, and free the memory."""
-        self.kill()
-        self._process.wait()
+        """End the process with everything that it started; free its memory and files."""
+        # Without seccomp nothing kept it from starting processes that leave its group.
+        self._child.close(sweep=self.grade is Grade.D and not self._is_reference)
         _live.discard(self)
         for descriptor in (self._commands, self._replies):
             os.close(descriptor)
         self._log.close()
         self._inputs.close()
         self._outputs.close()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -388,7 +420,7 @@ class Worker:
             raise self._failure(Status.CRASHED, "the process sent a malformed reply")
         try:
             body = json.loads(self._read_exactly(size, deadline))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._failure(Status.CRASHED, "the process sent a malformed reply") from None
         if not isinstance(body, dict):
             raise self._failure(Status.CRASHED, "the process sent a malformed reply")
@@ -411,65 +443,31 @@ class Worker:
         if mark == b"e":
             self.resume()
             error = self._body(time.monotonic() + min(limit, 10.0))
-            raise self._failure(*_classify(error))
+            raise self._failure(*classify(error))
         if mark == b"":
             raise self._failure(*self._death())
         raise self._failure(Status.CRASHED, "the process sent a malformed reply")
 
     def _death(self) -> tuple[Status, str]:
         self.resume()  # one that only closed its channel ends when it finds out
-        try:
-            code = self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
+        code = self._child.wait(5.0)
+        if code is None:
             return Status.CRASHED, "the process closed its channel"
         if code < 0:
-            return Status.CRASHED, f"the process died of {signal.Signals(-code).name}"
+            return Status.CRASHED, f"the process died of {_signal_name(-code)}"
         return Status.CRASHED, f"the process exited with code {code}"
 
     def _failure(self, status: Status, reason: str, details: str = "") -> Failure:
         self._log.seek(0)
         log = self._log.read(4000).decode(errors="replace")
-        return Failure(status, reason, details or log)
+        return Failure(status, reason, details or log, self.grade)
 
 
-def _classify(error: Mapping[str, Any]) -> tuple[Status, str, str]:
-    """Status, reason and details of an error that the process reports of itself."""
-    kind, text = str(error.get("kind", "")), str(error.get("text", ""))
-    details = str(error.get("where", ""))
-    first = next((line for line in text.splitlines() if _says_something(line)), kind)
-    if kind in ("BuildError", "SyntaxError", "IndentationError", "TypingError", "LoweringError"):
-        return Status.BUILD_FAILED, f"does not compile: {first}", text or details
-    if kind == "InvalidDraft":
-        return Status.INVALID, first, details
-    if kind == "MemoryError":
-        return Status.OVER_LIMIT, f"asked for more memory than it may have: {first}", details
-    if kind == "PermissionError":
-        return Status.BLOCKED, f"tried what the sandbox denies: {first}", details
-    return Status.CRASHED, f"{kind}: {first}", details
-
-
-def _says_something(line: str) -> bool:
-    """Whether a line is more than blank or the heading of Numba's messages."""
-    return bool(line.strip()) and not line.startswith("Failed in nopython mode pipeline")
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """The same for the reference and for drafts.
-
-    The C library's allocator is told to keep freed memory. By default it gives the top of the heap
-    back and faults it in again at the next call, which doubles the time of array code; a draft that
-    merely kept one array alive would then look twice as fast.
-    """
-    count = str(len(os.sched_getaffinity(0)))
-    return environment.worker_environment(
-        HOME=str(folder),
-        TMPDIR=str(folder),
-        NUMBA_NUM_THREADS=count,
-        OMP_NUM_THREADS=count,
-        MALLOC_TRIM_THRESHOLD_=str(1 << 40),
-        MALLOC_TOP_PAD_=str(64 << 20),
-        MALLOC_MMAP_THRESHOLD_=str(32 << 20),
-    )
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
 
 
 def _plain(value: Any) -> Any:

@@ -8,12 +8,13 @@ network file systems). A record is one line
 
 whose CRC-32 covers the bytes of `record`. It is written by one `write` and synced before `append`
 returns: a record that was acknowledged is on disk, and one that was not is a torn line that readers
-skip. After a failed write the file is left behind and the next record opens a new one, so a torn
-tail never swallows a later record.
+skip. A newline stands before the line as well as after it, so that damage to one never takes a
+neighbour along. After a failed write the file is left behind and the next record opens a new one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -25,8 +26,9 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from outpace.codec import SCHEMA_VERSION, Value, decode, encode
-from outpace.errors import CodecError, StorageError
+from outpace.codec import Value, decode, encode
+from outpace.errors import CodecError, NewerSchemaError, StorageError
+from outpace.kernels.durable import make_folder, sync_folder
 
 
 def now() -> str:
@@ -74,10 +76,6 @@ class _Header(msgspec.Struct):
     schema: str
 
 
-class _NewerRecordError(Exception):
-    """The line is whole, but this version does not know its kind or schema."""
-
-
 class RecordLog:
     """The records in one folder; the folder is made by the first `append`.
 
@@ -99,9 +97,10 @@ class RecordLog:
 
     def close(self) -> None:
         """Release the file; a later `append` starts another one."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            with contextlib.suppress(OSError):  # every record was synced when it was appended
+                os.close(fd)
 
     def append(self, record: Record) -> None:
         """Store a record; when this returns, it survives a crash of the process and the machine.
@@ -132,7 +131,7 @@ class RecordLog:
             for line in _lines(path):
                 try:
                     record = self._decoded(line)
-                except _NewerRecordError:
+                except NewerSchemaError:
                     newer += 1
                 except CodecError:
                     damaged += 1
@@ -150,18 +149,18 @@ class RecordLog:
             if zlib.crc32(body) != outer.crc:
                 raise CodecError("the checksum does not match")
             schema = msgspec.json.decode(body, type=_Header).schema
-        except (msgspec.MsgspecError, ValueError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise CodecError(f"not a record: {error}") from error
-        name, _, version = schema.partition("/")
-        if name not in self._kinds or not version.isdecimal() or int(version) > SCHEMA_VERSION:
-            raise _NewerRecordError
-        return decode(body, self._kinds[name])
+        kind = self._kinds.get(schema.partition("/")[0])
+        if kind is None:
+            raise NewerSchemaError(f"this outpace does not know {schema!r}")
+        return decode(body, kind)
 
 
 def encode_line(record: Record) -> bytes:
-    """The line that stores a record, with its newline."""
+    """The line that stores a record, between newlines."""
     body = encode(record)
-    return b'{"crc":%d,"record":%s}\n' % (zlib.crc32(body), body)
+    return b'\n{"crc":%d,"record":%s}\n' % (zlib.crc32(body), body)
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -204,24 +203,6 @@ def write_synced(fd: int, line: bytes) -> None:
     os.fsync(fd)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents so that they survive a crash; raises OSError."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on disk; raises OSError."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def cannot_write(folder: Path, error: OSError) -> StorageError:
     """What to tell a person whose record could not be stored."""
     return StorageError(
@@ -242,6 +223,8 @@ def cannot_read(path: Path, error: OSError) -> StorageError:
 def _lines(path: Path) -> list[bytes]:
     try:
         content = path.read_bytes()
+    except FileNotFoundError:
+        return []  # `--fresh` has set the folder aside since it was listed
     except OSError as error:
         raise cannot_read(path, error) from error
     return [line for line in content.split(b"\n") if line]

@@ -24,6 +24,9 @@ Array = np.ndarray[Any, Any]
 
 BUDGET_SECONDS = 10.0
 """About how long a check may take; a slow reference is checked on fewer and smaller cases."""
+LONGEST_SECONDS = 30.0
+"""After this `LEAST_CASES` is waived: a reference that takes seconds at every size is run about 20
+times for each case, so that six of them would take minutes."""
 LEAST_CASES = 6
 LEAST_SIZES = 3
 """Sizes besides the workloads without which a size-specific draft could not be told apart."""
@@ -39,7 +42,7 @@ class CheckedReference:
     Attributes:
         reference: The reference.
         oracle: Runs it.
-        cases: Drawn cases, smallest first.
+        cases: Those on which earlier drafts were wrong, then drawn ones, smallest first.
         expected: What the results of each case must be.
         refused_sizes: Drawn sizes at which the reference raises; never to be served.
         notes: Sentences for a person.
@@ -58,13 +61,16 @@ class CheckedReference:
         return self.oracle.mode
 
 
-def check_reference(reference: Reference, seed: int, cases: int = 24) -> CheckedReference:
+def check_reference(
+    reference: Reference, seed: int, cases: int = 36, replayed: Sequence[Case] = ()
+) -> CheckedReference:
     """Run a reference on drawn cases and hold it to its contract.
 
     Args:
         reference: What to check.
         seed: Draws the cases and their inputs.
         cases: How many to draw; fewer are kept when the domain is small or the reference slow.
+        replayed: Cases on which earlier drafts were wrong; they come first.
 
     Raises:
         ContractError: The reference does not do what the contract says: dims do not bind, a
@@ -81,7 +87,8 @@ def check_reference(reference: Reference, seed: int, cases: int = 24) -> Checked
         )
     oracle = Oracle(reference)
     survey = _Survey(oracle)
-    survey.run(sorted(drawn, key=lambda case: prod(max(n, 1) for n in case.sizes.values())))
+    drawn.sort(key=lambda case: prod(max(n, 1) for n in case.sizes.values()))
+    survey.run([*replayed, *drawn])
     _refuse_failures(oracle, survey)
     _refuse_idle_mutation(oracle, survey)
     _refuse_chance(oracle, survey)
@@ -118,13 +125,16 @@ class _Survey:
         """
         began = time.monotonic()
         for case in cases:
-            left = BUDGET_SECONDS - (time.monotonic() - began)
-            if left < 0 and self.is_enough:
-                break
             begin = time.monotonic()
+            left = BUDGET_SECONDS - (begin - began)
+            if left < 0 and self.is_enough(begin - began):
+                break
+            if left < 0 and 0 in case.sizes.values():  # may cost as much and tell nothing
+                continue
             inputs = self._try(case)
             runs = _RUNS_HIGH if self.oracle.mode is Mode.HIGH else _RUNS_NATIVE
-            if inputs is None or ((time.monotonic() - begin) * runs > left and self.is_enough):
+            is_dear = (time.monotonic() - begin) * runs > left
+            if inputs is None or (is_dear and self.is_enough(begin - began)):
                 continue
             self.samples.append(self._sample(case, inputs))
         skipped = len(cases) - len(self.samples) - len(self.refused)
@@ -133,10 +143,10 @@ class _Survey:
                 f"the reference is slow: {skipped} of {len(cases)} cases were left out"
             )
 
-    @property
-    def is_enough(self) -> bool:
-        """Whether the least number of cases and sizes is there."""
-        return len(self.samples) >= LEAST_CASES and len(self.testable_sizes()) >= LEAST_SIZES
+    def is_enough(self, spent: float) -> bool:
+        """Whether the least number of cases and sizes is there after so many seconds."""
+        cases = LEAST_CASES if spent < LONGEST_SECONDS else LEAST_SIZES
+        return len(self.samples) >= cases and len(self.testable_sizes()) >= LEAST_SIZES
 
     def testable_sizes(self) -> set[tuple[tuple[str, int], ...]]:
         """Sizes with results to compare, besides the workloads."""

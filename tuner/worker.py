@@ -1,4 +1,4 @@
-"""The process in which a draft runs: it obeys the judge and knows nothing.
+"""The process in which a draft is built or runs: it obeys the judge and knows nothing.
 
 Started by `outpace.tuner.process.Worker` as `main(<JSON>)` with four inherited descriptors. It
 confines itself before it loads the draft; the reference is trusted and runs unconfined. It holds no
@@ -6,20 +6,24 @@ clock, no seed and no expected value; all that it reports besides the contents o
 is for messages to people.
 
 Protocol, one byte each way on the hot path:
+    worker: `r` + length + JSON with its grade, then it waits
+    judge: `l` to load
+    worker: `r` + length + JSON when it has built or loaded
     judge: `m` + length + JSON message, or `g` to run the prepared batch
-    worker: `d` when done, `r` + length + JSON reply, or `e` + length + JSON error
+    worker: `d` when done, `r` + length + JSON reply, or at any time `e` + length + JSON error
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from outpace.model import Grade
-from outpace.tuner.sandbox import Limits, confine, die_with_spawner
+from outpace.tuner.sandbox import Layers, Limits, confine, die_with_spawner
 
 if TYPE_CHECKING:
     from outpace.tuner.arena import Mapping
@@ -29,15 +33,14 @@ def main(text: str) -> None:
     """Obey until the judge closes the channel."""
     setup = json.loads(text)
     commands, replies = setup["commands"], setup["replies"]
-    die_with_spawner()
-    grade = Grade.D
-    if setup["kind"] == "kernel":
-        grade = confine(Limits(**setup["limits"]), Path(setup["folder"]) / "build")
-    _send(replies, b"r", {"grade": grade.value})
+    _end_with_judge(setup)
+    layers = Layers(namespaces=False, landlock=False, seccomp=False)
+    if setup["kind"] != "reference":
+        layers = _confined(setup)
+    _send(replies, b"r", {"grade": layers.grade.value})
+    _read_exactly(commands, 1)
     try:
-        run: _Kernel | _Reference = (
-            _reference_run(setup) if setup["kind"] == "reference" else _kernel_run(setup)
-        )
+        run = _loaded(setup)
     except BaseException as error:  # noqa: BLE001  (whatever a draft raises is reported)
         _send(replies, b"e", _describe(error))
         return
@@ -46,6 +49,71 @@ def main(text: str) -> None:
         _obey(commands, replies, run, setup)
     except BaseException as error:  # noqa: BLE001
         _send(replies, b"e", _describe(error))
+
+
+def _end_with_judge(setup: dict[str, Any]) -> None:
+    """See to it that this process, and what it starts, ends when the judge does."""
+    if setup.get("programs") and not setup["layers"]["namespaces"]:
+        # No draft runs here, and what is started cannot leave the group; see `seccomp.install`.
+        signal.signal(signal.SIGTERM, _end_group)
+        die_with_spawner(signal.SIGTERM)
+    else:
+        die_with_spawner()
+    closed = select.poll()
+    closed.register(setup["commands"], 0)
+    if closed.poll(0):  # the judge had ended before
+        sys.exit(0)
+
+
+def _end_group(*_: object) -> NoReturn:
+    os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _confined(setup: dict[str, Any]) -> Layers:
+    view, scratch = setup["view"], Path(setup["view"]["scratch"])
+    writable = [str(scratch)]
+    if setup["kind"] == "build":
+        writable.append(view["build"])
+    elif view["build"] is not None:
+        # Compilers write to their caches when they only read them, too; this copy ends with us.
+        import shutil  # noqa: PLC0415
+
+        shutil.copytree(view["build"], _cache(setup))
+    readable = [*view["readable"], view["folder"], "/proc", *setup["devices"]]
+    return confine(
+        Limits(**setup["limits"]),
+        readable,
+        writable,
+        Layers(**setup["layers"]),
+        programs=setup["programs"],
+    )
+
+
+def _cache(setup: dict[str, Any]) -> Path:
+    """The folder that a language builds into, or loads from."""
+    view = setup["view"]
+    return Path(view["build"]) if setup["kind"] == "build" else Path(view["scratch"], "build")
+
+
+def _loaded(setup: dict[str, Any]) -> _Kernel | _Reference | _Built:
+    if setup["kind"] == "reference":
+        from outpace.codegen.reference import load_function  # noqa: PLC0415
+
+        return _Reference(load_function(*setup["location"]), mutates=setup["mutates"])
+    from outpace.codec import decode  # noqa: PLC0415
+    from outpace.kernels.languages import language_named  # noqa: PLC0415
+    from outpace.model import Contract  # noqa: PLC0415
+
+    language = language_named(setup["language"])
+    source, contract = Path(setup["source"]), decode(setup["contract"], Contract)
+    cache = _cache(setup)
+    if setup["kind"] == "build":
+        language.build(source, contract, cache)
+        if not language.runs_to_build:
+            return _Built()
+    kernel = language.load(source, contract, cache)
+    return _Kernel(kernel, compiled=not language.runs_to_build or hasattr(kernel, "py_func"))
 
 
 def _obey(commands: int, replies: int, run: Any, setup: dict[str, Any]) -> None:
@@ -74,6 +142,15 @@ def _obey(commands: int, replies: int, run: Any, setup: dict[str, Any]) -> None:
             return
 
 
+class _Built:
+    """Stands for a draft that was built and is not run here."""
+
+    compiled = True
+
+    def __call__(self, batch: list[list[Any]]) -> None:
+        """Do nothing; never asked for."""
+
+
 class _Kernel:
     """Runs a draft: outputs are written where they are asked for.
 
@@ -81,9 +158,9 @@ class _Kernel:
     when it is first called.
     """
 
-    def __init__(self, kernel: Any) -> None:
+    def __init__(self, kernel: Any, *, compiled: bool) -> None:
         self._kernel = kernel
-        self.compiled = hasattr(kernel, "py_func")
+        self.compiled = compiled
 
     def __call__(self, batch: list[list[Any]]) -> None:
         kernel = self._kernel
@@ -168,23 +245,6 @@ def _positional(function: Any) -> Any:
     return lambda *given: function(*given[:first], **dict(zip(names, given[first:], strict=True)))
 
 
-def _kernel_run(setup: dict[str, Any]) -> _Kernel:
-    from outpace.codec import decode  # noqa: PLC0415
-    from outpace.kernels.languages import language_named  # noqa: PLC0415
-    from outpace.model import Contract  # noqa: PLC0415
-
-    contract = decode(setup["contract"], Contract)
-    language = language_named(setup["language"])
-    folder = Path(setup["folder"])
-    return _Kernel(language.load(folder / f"draft{language.suffix}", contract, folder / "build"))
-
-
-def _reference_run(setup: dict[str, Any]) -> _Reference:
-    from outpace.codegen.reference import load_function  # noqa: PLC0415
-
-    return _Reference(load_function(*setup["location"]), mutates=setup["mutates"])
-
-
 def _arguments(item: list[Any], inputs: Mapping, outputs: Mapping) -> list[Any]:
     """Arguments of one call; each is `["i"|"o", place]` or `["s", kind, value]`."""
     values: list[Any] = []
@@ -217,11 +277,16 @@ def _scalar(dtype: str, value: Any) -> Any:
     return np.dtype(dtype).type(complex(*value) if dtype == "complex64" else value)
 
 
-def _describe(error: BaseException) -> dict[str, str]:
+def _describe(error: BaseException) -> dict[str, Any]:
     import traceback  # noqa: PLC0415
 
     text = "".join(traceback.format_exception(error, limit=-6))
-    return {"kind": type(error).__name__, "text": str(error)[:8000], "where": text[-8000:]}
+    return {
+        "kind": type(error).__name__,
+        "errno": getattr(error, "errno", None),
+        "text": str(error)[:8000],
+        "where": text[-8000:],
+    }
 
 
 def _receive(descriptor: int) -> Any:

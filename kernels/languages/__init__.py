@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from outpace.errors import UsageError
 from outpace.kernels.languages.base import Language
 
-LANGUAGES = ("numba",)
+LANGUAGES = ("numba", "c")
 
 
 def language_named(name: str) -> Language:
@@ -18,7 +20,25 @@ def language_named(name: str) -> Language:
         from outpace.kernels.languages.numba import NUMBA  # noqa: PLC0415  (imports on demand)
 
         return NUMBA
+    if name == "c":
+        from outpace.kernels.languages.c import C  # noqa: PLC0415
+
+        return C
     raise UsageError(f"no language {name!r}; there are {', '.join(LANGUAGES)}")
 
 
-__all__ = ["LANGUAGES", "Language", "language_named"]
+def language_of(path: Path) -> Language:
+    """The language of a draft file, by its suffix.
+
+    Raises:
+        UsageError: No language has it; the message lists those that are known.
+    """
+    languages = [language_named(name) for name in LANGUAGES]
+    for language in languages:
+        if path.suffix == language.suffix:
+            return language
+    known = ", ".join(f"{language.suffix} ({language.name})" for language in languages)
+    raise UsageError(f"{path} does not end in {known}; name its language with --language")
+
+
+__all__ = ["LANGUAGES", "Language", "language_named", "language_of"]

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-import keyword
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
-
-from outpace.codegen.domain import free_names
-from outpace.errors import ContractError, DraftError
-from outpace.model import Contract, Draft, Parameter, Provenance, Scalar, Variant
+from outpace.codegen.header import declared_draft, read_header
+from outpace.codegen.parameters import write_parameter
+from outpace.errors import DraftError
+from outpace.model import Contract, Draft, Provenance, Variant
 
 MARK = "outpace:"
-_HEADER_KINDS = (
-    ("parameters", dict, "object"),
-    ("constraints", list, "array"),
-    ("flags", dict, "object"),
-    ("idea", str, "string"),
-    ("language", str, "string"),
-)
 
 Kernel = Callable[..., None]
 """A loaded kernel in the calling convention of `outpace.codegen.abi`."""
@@ -38,12 +29,17 @@ class InvalidDraft(Exception):  # noqa: N818  (an outcome, not a fault)
 class Language(Protocol):
     """One language of drafts.
 
-    `build` and `load` run code of the draft: during judging only inside its confined process.
+    `build` and `load` run code of the draft: during judging only inside its confined processes.
+    `build` may start programs and writes to nothing but the cache folder; `load` does neither.
+    The cache folder that `load` gets is a copy, which may be written to and is thrown away.
     """
 
     name: str
     suffix: str
     comment: str
+    runs_to_build: bool
+    """Whether `build` runs code of the draft, and its kernels may compile more when called; such a
+    build may start no programs."""
 
     def unavailable(self) -> str | None:
         """Why the language cannot be used here and how to get it, or None."""
@@ -60,7 +56,7 @@ class Language(Protocol):
         """
 
     def load(self, path: Path, contract: Contract, cache: Path) -> Kernel:
-        """The kernel of bound source, from the cache where it was built. Raises as `build`."""
+        """The kernel of bound source, from the cache that `build` wrote to. Raises as `build`."""
 
     def load_promoted(self, source_path: Path, variant: Variant, contract: Contract) -> Kernel:
         """The kernel of a promotion, for the process of the caller. Raises as `build`."""
@@ -91,24 +87,15 @@ def parse_draft(text: str, language: Language, provenance: Provenance) -> Draft:
     opening = f"{language.comment} {MARK}"
     if not first.startswith(opening):
         return Draft(language.name, text, provenance=provenance)
-    header = _header(first[len(opening) :])
-    if header.get("language", language.name) != language.name:
-        raise DraftError(f"the draft says it is {header['language']}, not {language.name}")
-    return Draft(
-        language.name,
-        rest,
-        tuple(_parameter(name, values) for name, values in header.get("parameters", {}).items()),
-        _constraints(header),
-        header.get("flags", {}),
-        msgspec.structs.replace(provenance, idea=header.get("idea", provenance.idea)),
-    )
+    header = read_header(first[len(opening) :])
+    return declared_draft(header, language.name, rest, provenance)
 
 
 def render_draft(draft: Draft, language: Language) -> str:
     """The text of a draft file; `parse_draft` reads it back."""
     header: dict[str, Any] = {}
     if draft.parameters:
-        header["parameters"] = {p.name: list(p.values) for p in draft.parameters}
+        header["parameters"] = {p.name: write_parameter(p) for p in draft.parameters}
     if draft.constraints:
         header["constraints"] = list(draft.constraints)
     if draft.flags:
@@ -116,47 +103,3 @@ def render_draft(draft: Draft, language: Language) -> str:
     if not header and not draft.source.startswith(f"{language.comment} {MARK}"):
         return draft.source
     return f"{language.comment} {MARK} {json.dumps(header)}\n{draft.source}"
-
-
-def _header(text: str) -> dict[str, Any]:
-    try:
-        header = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise DraftError(f"the `{MARK}` header line is not JSON: {error}") from error
-    known = [key for key, _, _ in _HEADER_KINDS]
-    if not isinstance(header, dict) or set(header) - set(known):
-        raise DraftError(
-            f"the `{MARK}` header line must be a JSON object with keys among {', '.join(known)}"
-        )
-    for key, kind, called in _HEADER_KINDS:
-        if not isinstance(header.get(key, kind()), kind):
-            raise DraftError(f"`{key}` in the header line must be a JSON {called}")
-    for name, value in header.get("flags", {}).items():
-        if not isinstance(value, Scalar):
-            raise DraftError(f"the flag {name!r} must be a number, a boolean or a string")
-    return header
-
-
-def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is no JSON number")
-
-
-def _parameter(name: str, values: Any) -> Parameter:
-    listed: list[Scalar] = values if isinstance(values, list) else [values]
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise DraftError(f"the parameter name {name!r} is not an identifier")
-    if not listed or not all(isinstance(v, Scalar) for v in listed):
-        raise DraftError(f"parameter {name!r} needs a list of numbers, booleans or strings")
-    return Parameter(name, tuple(dict.fromkeys(listed)))
-
-
-def _constraints(header: dict[str, Any]) -> tuple[str, ...]:
-    names = set(header.get("parameters", {}))
-    for text in header.get("constraints", []):
-        try:
-            unknown = set(free_names(str(text))) - names
-        except ContractError as error:
-            raise DraftError(f"constraint {text!r}: {error}") from error
-        if unknown:
-            raise DraftError(f"constraint {text!r} names {sorted(unknown)}, no parameter")
-    return tuple(str(text) for text in header.get("constraints", []))

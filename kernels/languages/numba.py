@@ -26,6 +26,8 @@ from outpace.kernels.languages.base import BuildError, InvalidDraft, Kernel
 from outpace.model import Contract, Variant
 
 _config_lock = threading.Lock()
+_UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What Python raises on text that is no module, the last two for one that is nested too deeply."""
 
 
 class Numba:
@@ -34,6 +36,7 @@ class Numba:
     name = "numba"
     suffix = ".py"
     comment = "#"
+    runs_to_build = True
 
     def unavailable(self) -> str | None:
         """Numba is a dependency, so only a broken installation lacks it."""
@@ -136,8 +139,12 @@ def _import_draft(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Numba looks the module up by name when it loads from its cache
     try:
+        compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    except _UNPARSABLE as error:
+        raise BuildError(f"{type(error).__name__}: {error}") from error
+    try:
         spec.loader.exec_module(module)
-    except (SyntaxError, numba.core.errors.NumbaError) as error:
+    except numba.core.errors.NumbaError as error:
         raise BuildError(f"{type(error).__name__}: {error}") from error
     return module
 
@@ -170,7 +177,7 @@ def _statements(source: str) -> list[ast.stmt]:
     """Statements of a module; none where it does not parse, and the build says why."""
     try:
         return ast.parse(source).body
-    except (SyntaxError, ValueError):
+    except _UNPARSABLE:
         return []
 
 

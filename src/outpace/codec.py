@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from outpace.errors import CodecError
+from outpace.errors import CodecError, NewerSchemaError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +81,8 @@ def decode(data: bytes | str, kind: type[V]) -> V:
     """The value that `encode` wrote.
 
     Raises:
-        CodecError: The bytes are damaged, hold another kind of value, or a newer schema.
+        CodecError: The bytes are damaged, or hold another kind of value.
+        NewerSchemaError: They have a newer schema.
     """
     try:
         envelope = msgspec.json.decode(data, type=_Envelope)
@@ -92,7 +93,7 @@ def decode(data: bytes | str, kind: type[V]) -> V:
     if name != f"outpace.{kind.__name__.lower()}":
         raise CodecError(f"expected a stored {kind.__name__}, found {envelope.schema!r}")
     if newer:
-        raise CodecError(
+        raise NewerSchemaError(
             f"{envelope.schema!r} was written by a newer outpace; "
             f"this one reads up to version {SCHEMA_VERSION}"
         )

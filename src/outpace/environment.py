@@ -3,6 +3,9 @@
 Variables:
     OUTPACE_DISABLE: Any value but empty or `0` makes every decorated function run its reference.
     OUTPACE_PROMOTED: Folder that holds promotions instead of the one beside each module.
+    OUTPACE_READABLE: Folders, with colons between, that drafts' processes may read besides those of
+        Python, its packages and the system: for libraries that are installed elsewhere.
+    CC: The C compiler, with arguments if need be, instead of the first on PATH.
     XDG_*: As the XDG base directory specification says, through platformdirs.
 """
 
@@ -21,6 +24,12 @@ def promoted_override() -> Path | None:
     """Folder given by OUTPACE_PROMOTED, or None."""
     value = os.environ.get("OUTPACE_PROMOTED", "")
     return Path(value) if value else None
+
+
+def readable_folders() -> tuple[Path, ...]:
+    """Folders given by OUTPACE_READABLE; entries that are not absolute are left out."""
+    entries = [Path(entry) for entry in os.environ.get("OUTPACE_READABLE", "").split(":")]
+    return tuple(entry for entry in entries if entry.is_absolute())
 
 
 def state_dir() -> Path:
@@ -49,7 +58,12 @@ def in_ci() -> bool:
     return os.environ.get("CI", "") not in ("", "0", "false")
 
 
+def c_compiler() -> str:
+    """Command of the C compiler given by CC, empty where it gives none."""
+    return os.environ.get("CC", "").strip()
+
+
 def worker_environment(**extra: str) -> dict[str, str]:
     """The scrubbed environment of a draft's process: nothing but what compilers need."""
-    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "LC_ALL", "TZ")}
+    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "CC", "LANG", "LC_ALL", "TZ")}
     return {**kept, **extra}

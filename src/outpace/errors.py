@@ -6,7 +6,8 @@
     │   ├── ContractError        the annotation, workloads or inputs are missing or contradict
     │   │   └── UntestableError  the contract is well-formed but could not tell right from wrong
     │   └── DraftError           a draft file that cannot be read as a draft
-    ├── CodecError               a stored record is damaged or of a newer schema
+    ├── CodecError               a stored record is damaged
+    │   └── NewerSchemaError     only a newer outpace can read it
     ├── NotLifted                the built-in drafter cannot express a statement; names the line
     ├── StorageError             a file could not be written; nothing was lost (exit code 4)
     └── EnvironmentError_        the machine lacks something that is needed (exit code 4)
@@ -45,6 +46,10 @@ class DraftError(UsageError):
 
 class CodecError(OutpaceError):
     """A stored record is damaged, or was written by a newer version."""
+
+
+class NewerSchemaError(CodecError):
+    """A stored record was written by a newer version; nothing is wrong with it."""
 
 
 class NotLifted(OutpaceError):  # noqa: N818  (an outcome of drafting, not a fault)

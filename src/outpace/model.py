@@ -156,14 +156,32 @@ class Contract(Value, frozen=True):
 
 
 class Parameter(Value, frozen=True):
-    """A tunable constant of a draft and the values it may take, the default first."""
+    """A tunable constant of a draft and the values it may take, the default first.
+
+    Attributes:
+        name: An identifier.
+        values: All numbers (booleans among them), or all strings.
+        when: Expression over other parameters; where it does not hold, this one does not matter
+            and keeps its first value. None where it always matters.
+    """
 
     name: str
     values: tuple[Scalar, ...]
+    when: str | None = None
 
 
 class Provenance(Value, frozen=True):
-    """Where a draft came from."""
+    """Where a draft came from.
+
+    Attributes:
+        drafter: Name of the drafter.
+        idea: A few words that name the draft.
+        model: Name of the language model that wrote it, or None.
+        prompt_hash: Content hash of what the model was asked.
+        parent: Hash of the draft that it was asked to improve, or None for a first one.
+        tokens: Its share of the tokens of the request that brought it.
+        cost: What these cost in US dollars.
+    """
 
     drafter: str
     idea: str = ""
@@ -171,6 +189,7 @@ class Provenance(Value, frozen=True):
     prompt_hash: str | None = None
     parent: str | None = None
     tokens: int | None = None
+    cost: float | None = None
 
 
 class Draft(Value, frozen=True):
@@ -199,7 +218,10 @@ class Draft(Value, frozen=True):
             [
                 self.language,
                 self.source,
-                [[p.name, list(p.values)] for p in self.parameters],
+                [
+                    [p.name, list(p.values), *([p.when] if p.when is not None else [])]
+                    for p in self.parameters
+                ],
                 list(self.constraints),
                 self.flags,
             ]
@@ -265,6 +287,20 @@ class Speedup(Value, frozen=True):
     confidence: float = 0.95
 
 
+class Conditions(Value, frozen=True):
+    """What disturbed the timing of a process pair.
+
+    Attributes:
+        waited: Share of its runnable time that the reference's process waited for a core.
+        stolen: Share of the allowed cores' time that a hypervisor gave to others.
+        throttled: Whether a core was slowed by heat, or the control group had used up its share.
+    """
+
+    waited: float = 0.0
+    stolen: float = 0.0
+    throttled: bool = False
+
+
 class PairSamples(Value, frozen=True):
     """Interleaved timings of one fresh process pair, seconds per call, one entry per pair."""
 
@@ -272,6 +308,7 @@ class PairSamples(Value, frozen=True):
     variant: tuple[float, ...]
     order: str = ""
     """One letter per pair: `b` if the baseline ran first, `v` if the variant did."""
+    conditions: Conditions = Conditions()
 
 
 class Mismatch(Value, frozen=True):
@@ -293,6 +330,7 @@ class Counterexample(Value, frozen=True):
     seed: int
     flavour: str
     mismatch: Mismatch | None = None
+    scalars: dict[str, float] = {}
 
 
 class Trial(Value, frozen=True):
@@ -306,13 +344,15 @@ class Trial(Value, frozen=True):
         status: How it ended.
         reason: One sentence for a person.
         grade: Isolation under which it ran.
-        stage: `check`, `screen` or `confirm`.
+        stage: `draft`, `check`, `screen` or `confirm`.
         speedup: Over the baseline named by `baseline`; None unless timed.
         baseline: Hash of the incumbent, or `reference`.
         samples: Raw timings, one entry per process pair.
         counterexample: Inputs and element that showed it wrong.
         label: What the draft calls itself.
         details: Facts for feedback, such as a compiler's message.
+        tokens: What a model spent on the draft, the same in every trial of it; None without one.
+        cost: The same in US dollars.
     """
 
     draft: str
@@ -329,6 +369,8 @@ class Trial(Value, frozen=True):
     counterexample: Counterexample | None = None
     label: str = ""
     details: str = ""
+    tokens: int | None = None
+    cost: float | None = None
 
 
 # --- Promotion ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The reference that the hostile drafts pretend to speed up."""
+"""The references that the hostile drafts pretend to speed up."""
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,11 +11,22 @@ import outpace
     inputs={"u": outpace.Uniform(-1, 1)},
 )
 def smooth(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
-    """Damped second difference with fixed ends; enough work for 0.3 ms."""
+    """Damped second differences with fixed ends; about 1 ms, five times that of one loop."""
     out = u.copy()
-    for _ in range(4):
+    for _ in range(16):
         out[1:-1] = out[1:-1] + 0.1 * (out[:-2] - 2.0 * out[1:-1] + out[2:])
-    return np.tanh(out)
+    return out
+
+
+@outpace.optimize(
+    workloads={"only": {"n": 40_000}},
+    inputs={"u": outpace.Uniform(-1, 1)},
+)
+def framed(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Means of both neighbours, and NaN at the ends, which have one."""
+    out = np.full(u.shape, np.nan)
+    out[1:-1] = 0.5 * (u[:-2] + u[2:])
+    return out
 
 
 @outpace.optimize(

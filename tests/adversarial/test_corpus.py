@@ -1,45 +1,102 @@
-"""Every hostile draft goes through the real judge and gets the verdict its first line states."""
+"""Every hostile draft goes through the real judge and gets the verdict its header states."""
 
 from __future__ import annotations
 
+import functools
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from corpus import CLASSES, CORPUS, HERE
+from table import TABLE, table
 
 from outpace.codegen.reference import load_reference
 from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import read_draft
 from outpace.model import Draft, Status
-from outpace.tuner import api, evaluate, plan
+from outpace.tuner import api, campaign, confirm, evaluate, plan
+from outpace.tuner.rule import SequentialRule
 
-HERE = Path(__file__).parent
-DRAFTS = sorted((HERE / "drafts").glob("*.py"))
-
-
-def expected_verdict(path: Path) -> str:
-    """The verdict in the header line `# expect: <status>`."""
-    mark, _, status = path.read_text().splitlines()[0].partition(": ")
-    assert mark == "# expect"
-    return status
+LEAST = {"numba": 45, "c": 15}
+needs_c = pytest.mark.skipif(
+    language_named("c").unavailable() is not None, reason="there is no C compiler"
+)
 
 
-@pytest.mark.parametrize("path", DRAFTS, ids=lambda path: path.stem)
-def test_verdict(path, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def prepared():
+    """A reference by name, checked once for all drafts of it."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(campaign, "check_reference", functools.cache(campaign.check_reference))
+    patch.setattr(campaign.secrets, "randbits", lambda _: 20)
+    plans = {}
+
+    def planned(reference, oracle, workload, rng):
+        if reference.name not in plans:
+            plans[reference.name] = plan.make_plan(reference, oracle, workload, rng)
+        return plans[reference.name]
+
+    patch.setattr(campaign, "make_plan", planned)
+    yield functools.cache(lambda name: load_reference(f"{HERE / 'reference.py'}:{name}"))
+    patch.undo()
+
+
+@pytest.fixture
+def judge(prepared, tmp_path, monkeypatch):
+    """`judge(name, draft)` with short limits, and a short rule that promotes more readily."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(evaluate, "CALL_LIMIT", 2.0)
-    monkeypatch.setattr(evaluate, "BUILD_LIMIT", 5.0)
+    monkeypatch.setattr(evaluate, "BUILD_LIMIT", 6.0)
     monkeypatch.setattr(plan, "PROCESS_SECONDS", 0.1)
-    reference = load_reference(f"{HERE / 'reference.py'}:smooth")
+    monkeypatch.setattr(confirm.SequentialRule, "for_alpha", lambda _: SequentialRule(3, 4))
+    return functools.partial(_judged, prepared, tmp_path / "promoted")
 
-    result = api.judge(
-        reference, read_draft(path, language_named("numba")), promoted=tmp_path / "promoted"
-    )
+
+def _judged(prepared, promoted, name, draft, **options):
+    return api.judge(prepared(name), draft, promoted=promoted, **options)
+
+
+def _marked(hostile):
+    marks = [needs_c] if hostile.language == "c" else []
+    return pytest.param(hostile, id=hostile.path.name, marks=marks)
+
+
+@pytest.mark.parametrize("hostile", [_marked(draft) for draft in CORPUS])
+def test_verdict(hostile, judge, tmp_path):
+    draft = read_draft(hostile.path, language_named(hostile.language))
+
+    result = judge(hostile.reference, draft)
 
     assert result.verdict is not None
-    assert result.verdict.value == expected_verdict(path), [t.reason for t in result.trials]
+    assert result.verdict.value == hostile.expect, [t.reason for t in result.trials]
     assert result.promotion is None
     assert not list(tmp_path.rglob("promotion.json"))
+
+
+@pytest.mark.parametrize(
+    "path", [HERE / "honest" / "loop.py", pytest.param(HERE / "honest" / "loop.c", marks=needs_c)]
+)
+def test_an_honest_draft_is_promoted(path, judge, tmp_path):
+    language = language_named("c" if path.suffix == ".c" else "numba")
+
+    result = judge("smooth", read_draft(path, language))
+
+    assert result.verdict is Status.FASTER, [t.reason for t in result.trials]
+    assert len(list(tmp_path.rglob("promotion.json"))) == 1
+
+
+def test_the_corpus_covers_every_class_in_both_languages():
+    for language, least in LEAST.items():
+        assert sum(draft.language == language for draft in CORPUS) >= least
+    assert {draft.kind for draft in CORPUS} == set(CLASSES)
+
+
+def test_the_table_is_current():
+    assert TABLE.read_text(encoding="utf-8") == table(), f"run python {HERE / 'table.py'}"
 
 
 WHOLE_BATCH = """import sys
@@ -64,13 +121,8 @@ def kernel(u, out):
 """
 
 
-def test_calls_of_a_batch_worked_on_together(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(plan, "PROCESS_SECONDS", 0.1)
-    reference = load_reference(f"{HERE / 'reference.py'}:chain")
-
-    result = api.judge(reference, Draft("numba", WHOLE_BATCH), dry_run=True, screened=False)
+def test_calls_of_a_batch_worked_on_together(judge):
+    result = judge("chain", Draft("numba", WHOLE_BATCH), dry_run=True, screened=False)
 
     assert result.verdict is Status.NOT_FASTER, [t.reason for t in result.trials]
     assert "a call made alone" in result.trials[-1].reason

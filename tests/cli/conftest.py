@@ -146,7 +146,9 @@ class Maker:
     def draft(self, idea="loops") -> Draft:
         return Draft("numba", KERNEL + f"# {idea}\n", provenance=Provenance("test", idea=idea))
 
-    def trial(self, status, *, idea="loops", speedup=None, workload="large", reason="") -> Trial:
+    def trial(
+        self, status, *, idea="loops", speedup=None, workload="large", reason="", **fields
+    ) -> Trial:
         return Trial(
             draft=self.draft(idea).hash,
             language="numba",
@@ -157,6 +159,7 @@ class Maker:
             stage="confirm",
             speedup=None if speedup is None else Speedup(speedup, speedup * 0.9, speedup * 1.1),
             label=idea,
+            **fields,
         )
 
     def promotion(self, **changes) -> Promotion:

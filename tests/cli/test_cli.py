@@ -32,6 +32,7 @@ def test_tune_prints_the_promised_json(outpace_json, fake_api, make, reference):
         "reason": "confirmed",
         "speedup": pytest.approx({"median": 12.0, "low": 10.8, "high": 13.2}),
         "grade": "D",
+        "counterexample": None,
     }
     assert answer["trials"][1]["speedup"] is None
     assert answer["promotion"] == {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 from jaxtyping import Complex128, Float32, Float64, Int32, UInt8
 
@@ -19,9 +19,18 @@ from outpace.codegen.distributions import (
     default_distribution,
 )
 from outpace.codegen.domain import allows
-from outpace.codegen.inputs import MAX_ELEMENTS, Case, draw_cases, draw_inputs
+from outpace.codegen.inputs import (
+    MAX_ELEMENTS,
+    Case,
+    draw_cases,
+    draw_inputs,
+    misfit,
+    read_case,
+    simpler_cases,
+)
 from outpace.codegen.reference import Reference, ReferenceOptions
-from outpace.errors import ContractError
+from outpace.codegen.strategies import cases
+from outpace.errors import ContractError, UsageError
 from outpace.kernels.library import aerospace, astro, climate, genomics, linalg, medical, quantum
 from outpace.model import Contract, Workload
 
@@ -220,6 +229,85 @@ def test_flavours_are_what_they_say(flavour):
         assert abs(values).max() > 0.1
     if flavour == "cancelling":
         assert abs(values.sum()) < 0.01 * abs(values).sum()
+    if flavour == "sorted":
+        assert np.all(np.diff(values) >= 0) or np.all(np.diff(values) <= 0)
+    if flavour == "rare":
+        assert min(np.sum(values > 0), np.sum(values < 0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("chosen", "dtype"),
+    [(Integers(0, 2), "bool"), (Integers(-9, 9), "int32"), (Choice((0.5, -0.0)), "float32")],
+)
+def test_one_of_a_row_is_rare_and_often_the_last(chosen, dtype):
+    rows = chosen.stress(np.random.default_rng(0), (400, 20), dtype, "rare")
+    common = np.median(rows.astype(float), axis=1)
+    differing = rows != common[:, None]
+    assert set(differing.sum(axis=1)) == {0, 1}
+    assert 40 < differing[:, -1].sum() < 160
+    assert 40 < differing[:, 0].sum() < 160
+
+
+# --- Cases of people ------------------------------------------------------------------------------
+
+
+def fixed(u: Float64[np.ndarray, "n"], a: float, k: int) -> float: ...
+
+
+def test_a_case_is_read_as_it_is_written():
+    ref = reference(fixed, {"n": 9, "k": 5})
+    for case in (
+        Case({"n": 4, "k": 2}, 17, "wide"),
+        Case({"n": 4, "k": 2}, 0, "plain", {"a": 0.5}),
+    ):
+        assert read_case(ref, case.text) == case
+        assert Case.of_counterexample(case.counterexample(None)) == case
+    assert read_case(ref, '{"sizes": {"n": 1, "k": 0}}') == Case({"n": 1, "k": 0}, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read"),
+        ("7", "cannot be read"),
+        ("{}", 'missing required field `sizes`; write for example .*"n": 9'),
+        ('{"sizes": {"n": 1}}', "its sizes must be n, k"),
+        ('{"sizes": {"n": 1.5, "k": 1}}', "cannot be read"),
+        ('{"sizes": {"n": -1, "k": 1}}', "does not allow these sizes"),
+        ('{"sizes": {"n": 1, "k": 1}, "flavour": "sweet"}', "must be one of plain, offset"),
+        ('{"sizes": {"n": 1, "k": 1}, "scalars": {"u": 1}}', "'u' is no scalar argument"),
+    ],
+)
+def test_a_case_that_cannot_be(text, message):
+    with pytest.raises(UsageError, match=message):
+        read_case(reference(fixed, {"n": 9, "k": 5}), text)
+
+
+@settings(max_examples=30)
+@given(st.data())
+def test_simpler_cases_are_simpler_in_one_respect_and_in_the_domain(data):
+    ref = data.draw(
+        st.sampled_from(
+            [
+                reference(two, {"n": 100, "m": 9, "k": 5}),
+                reference(one, {"n": 2**20}, where="n == 2**q"),
+                reference(pair, {"n": 25, "m": 5}, where="n == m**2"),
+            ]
+        )
+    )
+    case = data.draw(cases(ref))
+    assert misfit(ref, case) is None
+    for simpler in simpler_cases(ref, case):
+        assert misfit(ref, simpler) is None
+        before, after = (sum(c.sizes.values()) for c in (case, simpler))
+        flavours = [FLAVOURS.index(c.flavour) for c in (case, simpler)]
+        assert (after, flavours[1], simpler.seed) < (before, flavours[0], case.seed)
+
+
+def test_the_strategy_shrinks_to_small_sizes_and_plain_values():
+    ref = reference(two, {"n": 100, "m": 9, "k": 5})
+    found = find(cases(ref), lambda case: case.sizes["n"] >= 6)
+    assert found == Case({"n": 6, "m": 0, "k": 0}, 0, "plain")
 
 
 def test_defaults_suit_every_dtype():

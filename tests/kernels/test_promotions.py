@@ -4,16 +4,16 @@ import errno
 import json
 import resource
 import shutil
+import tempfile
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from outpace import codec, environment
+from outpace import environment
 from outpace.errors import CodecError, StorageError
 from outpace.kernels import promotions
 from outpace.kernels.promotions import PromotionWarning
@@ -58,6 +58,16 @@ def test_a_promotion_is_read_back_as_it_was_written(scale, promote):
 def test_the_draft_of_a_promotion_without_options_is_its_source(scale, promote):
     path = promote.write(scale, KERNEL)
     assert (path / "draft.py").read_text() == KERNEL
+
+
+def fails(*_):
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def _clock_of(folder):
+    """The time by the clock of the file system, which moves in steps."""
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        return Path(file.name).stat().st_ctime
 
 
 def test_a_second_one_of_the_same_key_replaces_the_first(scale, promote):
@@ -118,8 +128,31 @@ def test_a_removed_promotion_is_gone(scale, promote):
     path = promote.write(scale, KERNEL)
     promotions.remove(path)
     assert promotions.find(scale.reference) == []
-    with pytest.raises(StorageError, match="cannot be removed"):
+    assert list(path.parent.iterdir()) == []
+    promotions.remove(path)  # as a process does that lost the race to another
+
+
+def test_what_cannot_be_removed_is_said(scale, promote, monkeypatch):
+    path = promote.write(scale, KERNEL)
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(StorageError, match="cannot be removed: Permission denied"):
         promotions.remove(path)
+
+
+def test_what_killed_processes_left_is_removed_in_the_end(scale, promote, monkeypatch):
+    path = promote.write(scale, KERNEL)
+    left = [path.with_name(".new-5f1e"), path.with_name(".old-5f1e")]
+    for folder in left:
+        folder.mkdir()
+        (folder / "draft.py").touch()
+    promote.write(scale, KERNEL)
+    assert all(folder.exists() for folder in left)  # it may be another process at work
+    while _clock_of(path.parent) == max(folder.stat().st_ctime for folder in left):
+        pass
+    monkeypatch.setattr(promotions, "_ABANDONED_AFTER", 0.0)
+    promote.write(scale, KERNEL)
+    assert not any(folder.exists() for folder in left)
+    assert len(promotions.find(scale.reference)) == 1
 
 
 # --- Damage -------------------------------------------------------------------------------------
@@ -144,7 +177,18 @@ def rewritten(path, change):
         (lambda p: rewritten(p, lambda r: r["value"].pop("key")), "damaged Promotion"),
         (
             lambda p: rewritten(p, lambda r: r["value"]["key"].update(ranks=2)),
-            "not that of its fol",
+            "changed since it was written",
+        ),
+        (
+            lambda p: rewritten(p, lambda r: r["value"]["variant"]["params"].update(TILE=64)),
+            "changed since it was written",
+        ),
+        (lambda p: rewritten(p, lambda r: r.pop("digest")), "promotion.json: not a stored"),
+        (
+            lambda p: shutil.copy(
+                next(f for f in p.parent.iterdir() if f != p) / "promotion.json", p
+            ),
+            "not that of its folder",
         ),
         (
             lambda p: (p / "draft.py").write_text(KERNEL + "# mine\n"),
@@ -176,13 +220,16 @@ def test_a_header_edited_by_hand_is_an_edit(scale, promote):
         promotions.read(path)
 
 
-def test_a_language_that_is_not_known_here_is_ignored(scale, promote):
-    path = promote.write(scale, KERNEL)
-    promotion = promotions.read(path).promotion
-    other = msgspec.structs.replace(promotion, variant=Variant(Draft("fortran", KERNEL)))
-    (path / "promotion.json").write_bytes(codec.pretty(codec.encode(other)))
+def test_a_language_that_is_not_known_here_is_ignored_and_left_in_place(
+    scale, promote, monkeypatch
+):
+    with monkeypatch.context() as newer:
+        newer.setattr(promotions, "language_named", lambda _: promote.language)
+        promote.write(scale, "", variant=Variant(Draft("fortran", KERNEL)))
     with pytest.warns(PromotionWarning, match="fortran"):
         assert promotions.find(scale.reference) == []
+    with pytest.raises(StorageError, match=r"newer outpace and is not replaced \(.*fortran"):
+        promote.write(scale, KERNEL)
 
 
 # --- Where --------------------------------------------------------------------------------------

@@ -2,11 +2,7 @@ import errno
 import itertools
 import math
 import os
-import random
 import re
-import subprocess
-import sys
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -25,15 +21,6 @@ from outpace.tuner.journal import (
     TrialRecord,
     campaign_id,
 )
-
-WRITER = """
-import os, sys
-from outpace.tuner.journal import CampaignEnded, Journal
-with Journal.open(sys.argv[1]) as journal:
-    for count in range(int(sys.argv[2])):
-        journal.append(CampaignEnded(f"{os.getpid()} {count} " + "x" * 3000))
-        os.write(1, b"%d\\n" % count)
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -161,50 +148,6 @@ def test_a_campaign_is_named_by_everything_that_defines_it():
 # --- what survives --------------------------------------------------------------------------------
 
 
-def started_writer(name, count):
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, name, str(count)], stdout=subprocess.PIPE
-    )
-
-
-def test_no_acknowledged_record_is_lost_to_kill_9():
-    rng = random.Random(0)
-    acknowledged = {}
-    for _ in range(6):
-        writers = [started_writer("killed", 10**6) for _ in range(5)]
-        lines = {}
-        for writer in writers:
-            lines[writer] = [writer.stdout.readline() for _ in range(rng.randrange(1, 12))]
-            writer.kill()
-        for writer in writers:
-            rest, _ = writer.communicate()
-            acknowledged[writer.pid] = int((b"".join(lines[writer]) + rest).split()[-1])
-    found = {tuple(map(int, text.split()[:2])) for text in summaries(Journal.open("killed"))}
-    for pid, last in acknowledged.items():
-        assert {(pid, count) for count in range(last + 1)} <= found
-
-
-def test_concurrent_writers_do_not_disturb_each_other():
-    writers = [started_writer("many", 20) for _ in range(4)]
-    for writer in writers:
-        writer.communicate()
-    found = sorted(tuple(map(int, s.split()[:2])) for s in summaries(Journal.open("many")))
-    assert found == sorted(itertools.product((w.pid for w in writers), range(20)))
-
-
-def test_a_file_cut_at_any_byte_loses_no_earlier_record():
-    journal = write("cut", "first", "last")
-    path = only_file(journal)
-    whole = path.read_bytes()
-    start = whole.index(b"\n") + 1
-    for end in range(start, len(whole) + 1):
-        path.write_bytes(whole[:end])
-        reading = journal.read()
-        kept = ["first", "last"] if end >= len(whole) - 1 else ["first"]
-        assert [record.summary for record in reading.records] == kept
-        assert reading.damaged == (start < end < len(whole) - 1)
-
-
 def test_a_record_after_a_torn_one_is_kept():
     journal = write("torn", "first", "last")
     path = only_file(journal)
@@ -213,22 +156,6 @@ def test_a_record_after_a_torn_one_is_kept():
     reading = journal.read()
     assert [record.summary for record in reading.records] == ["first", "next"]
     assert reading.notes == ("skipped 1 line(s) that were cut short or damaged",)
-
-
-def test_no_flipped_bit_is_believed():
-    journal = write("flipped", "a", "b", "c")
-    path = only_file(journal)
-    whole = path.read_bytes()
-    first, second = (match.end() for match in itertools.islice(re.finditer(b"\n", whole), 2))
-    for place, bit in itertools.product(range(first, second), range(8)):
-        changed = bytearray(whole)
-        changed[place] ^= 1 << bit
-        path.write_bytes(changed)
-        reading = journal.read()
-        # The newline that ends a record also begins the next one.
-        kept = ["a"] if place == second - 1 else ["a", "c"]
-        assert [record.summary for record in reading.records] == kept
-        assert reading.damaged >= 1
 
 
 def test_a_record_is_one_write_and_then_a_sync(monkeypatch):
@@ -287,25 +214,6 @@ def test_an_unusable_state_directory_is_a_storage_error(state):
         write("blocked", "lost")
     with pytest.raises(StorageError, match="could not read"):
         Journal.open("blocked").records()
-
-
-def newer(line, old, new):
-    body = re.fullmatch(rb'{"crc":\d+,"record":(.*)}\n', line)[1].replace(old, new)
-    return b'{"crc":%d,"record":%s}\n' % (zlib.crc32(body), body)
-
-
-@pytest.mark.parametrize(
-    ("old", "new"), [(b"/1", b"/2"), (b"outpace.campaignended", b"outpace.campaignpaused")]
-)
-def test_records_of_a_newer_version_are_skipped_with_a_note(old, new):
-    journal = write("skew", "known")
-    path = only_file(journal)
-    line = path.read_bytes()
-    path.write_bytes(newer(line, old, new) + line)
-    reading = journal.read()
-    assert [record.summary for record in reading.records] == ["known"]
-    assert reading.damaged == 0
-    assert reading.notes == ("skipped 1 record(s) written by a newer outpace",)
 
 
 # --- the error budget -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import pytest
 from jaxtyping import Float32, Float64, Int64
 
 from outpace.codegen.distributions import Constant, Integers, Uniform
+from outpace.codegen.inputs import Case
 from outpace.codegen.reference import Reference, ReferenceOptions
 from outpace.errors import ContractError, UntestableError
 from outpace.model import Block, Tolerance
@@ -269,6 +270,23 @@ def test_controls_that_do_not_apply_refuse_nothing(fn, options):
 
 
 # --- Time -----------------------------------------------------------------------------------------
+
+
+def test_a_reference_that_is_very_slow_is_checked_on_three_sizes(monkeypatch):
+    monkeypatch.setattr(selfcheck, "BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr(selfcheck, "LONGEST_SECONDS", 0.0)
+    checked = check(third)
+    assert len(checked.cases) == selfcheck.LEAST_SIZES
+    assert all(case.sizes["n"] > 0 for case in checked.cases)
+
+
+def test_replayed_cases_come_first_and_must_be_right_too():
+    replayed = (Case({"n": 6}, 3, "sorted"), Case({"n": 2}, 0))
+    checked = check_reference(
+        Reference(third, ReferenceOptions(workloads={"w": N})), 5, 24, replayed
+    )
+    assert checked.cases[:2] == replayed
+    assert len(checked.cases) == len(checked.expected) == 26
 
 
 def test_a_slow_reference_is_checked_on_the_fewest_cases(monkeypatch):

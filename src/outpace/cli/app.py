@@ -13,6 +13,7 @@ from outpace.cli.draft import draft
 from outpace.cli.explain import explain
 from outpace.cli.judge import judge
 from outpace.cli.listing import list_promotions
+from outpace.cli.simulate import simulate
 from outpace.cli.tune import tune
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.command("list", epilog="Example: outpace list kernels")(list_promotions)
 app.command(epilog="Example: outpace check kernels --json")(check)
 app.command(epilog=f"Example: outpace explain {_HDIFF}")(explain)
 app.command(epilog=f"Example: outpace draft {_HDIFF} --out drafts")(draft)
+app.command(epilog="Example: outpace simulate recorded.json.gz --budget 200")(simulate)
 app.command(epilog="Example: outpace doctor")(doctor)
 
 

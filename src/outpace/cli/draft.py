@@ -134,6 +134,7 @@ def _show(console: Console, proposal: Proposal, written: Sequence[Path]) -> None
     from rich.text import Text  # noqa: PLC0415
 
     from outpace.cli import style  # noqa: PLC0415
+    from outpace.kernels.languages import language_named  # noqa: PLC0415
 
     for path in written:
         console.print(Text(f"written {style.path(path)}"), soft_wrap=True)
@@ -142,7 +143,8 @@ def _show(console: Console, proposal: Proposal, written: Sequence[Path]) -> None
         console.rule(Text(title), align="left")
         text = _text(proposed)
         if console.is_terminal:
-            console.print(Syntax(text, "python", background_color="default"))
+            lexer = language_named(proposed.language).suffix.removeprefix(".")
+            console.print(Syntax(text, lexer, background_color="default"))
         else:
             console.print(Text(text), soft_wrap=True)
     for note in proposal.notes:

@@ -1,5 +1,6 @@
 """`outpace judge`: one draft, by whoever wrote it."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -7,43 +8,66 @@ import typer
 
 from outpace import environment
 from outpace.cli.boundary import Answer, respond
-from outpace.cli.exits import of_verdict
+from outpace.cli.exits import ExitCode, of_verdict
 from outpace.cli.options import (
     JsonOption,
     PromotedOption,
     QuietOption,
     ReferenceArgument,
+    RiskOption,
     WorkloadsOption,
+    parse_object,
     split_list,
 )
 from outpace.cli.settings import read_settings
+from outpace.errors import UsageError
 
 
 def judge(
     reference: ReferenceArgument,
     draft: Annotated[Path, typer.Argument(metavar="DRAFT", help="File that holds the draft.")],
     *,
-    language: Annotated[str, typer.Option(metavar="NAME", help="Language of the draft.")] = "numba",
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Language of the draft, else by the suffix of its file."),
+    ] = None,
     workload: WorkloadsOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge, and promote nothing.")] = False,
+    case: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON", help="Only run it on this case, as a wrong draft's report gives it."
+        ),
+    ] = None,
+    params: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="With --case: values of the draft's parameters."),
+    ] = None,
     promoted: PromotedOption = None,
+    accept_risk: RiskOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Judge a draft from a file, and promote it if it is right and faster.
 
-    Exits 0 only for the verdict "faster", 3 for "inconclusive", else 1.
+    Exits 0 only for the verdict "faster", 3 for "inconclusive", else 1. With --case nothing is
+    timed, and 0 means that the draft is right there.
     """
 
     def work() -> Answer:
+        if case is not None:
+            return _on_case(reference, draft, language, case, params, accept_risk=accept_risk)
+        if params is not None:
+            raise UsageError("--params belongs to --case; without it all parameters are searched")
         from outpace.cli import payloads, summary, watch  # noqa: PLC0415
         from outpace.codegen.reference import load_reference  # noqa: PLC0415
-        from outpace.kernels.languages import language_named  # noqa: PLC0415
+        from outpace.kernels.languages import language_named, language_of  # noqa: PLC0415
         from outpace.kernels.languages.base import read_draft  # noqa: PLC0415
         from outpace.tuner import api  # noqa: PLC0415
 
         workloads = split_list(workload, "--workload")
-        written = read_draft(draft, language_named(language))
+        spoken = language_of(draft) if language is None else language_named(language)
+        written = read_draft(draft, spoken)
         loaded = load_reference(reference)
         settings = read_settings(loaded.folder)
         override = promoted or environment.promoted_override() or settings.promoted
@@ -55,11 +79,51 @@ def judge(
                 dry_run=dry_run,
                 promoted=override,
                 observer=observer,
+                accept_risk=accept_risk,
             )
         return Answer(
             payloads.judged(result),
-            lambda console: summary.show_verdict(console, result, override, observer.told),
+            lambda console: summary.show_verdict(
+                console, result, override, observer.told, _command(reference, draft, language)
+            ),
             of_verdict(result.verdict),
         )
 
     respond(work, as_json=as_json)
+
+
+def _on_case(
+    reference: str,
+    draft: Path,
+    language: str | None,
+    text: str,
+    params: str | None,
+    *,
+    accept_risk: bool,
+) -> Answer:
+    """Run one variant of a draft on one case."""
+    from outpace.cli import payloads, summary  # noqa: PLC0415
+    from outpace.codegen.inputs import read_case  # noqa: PLC0415
+    from outpace.codegen.reference import load_reference  # noqa: PLC0415
+    from outpace.kernels.languages import language_named, language_of  # noqa: PLC0415
+    from outpace.kernels.languages.base import read_draft  # noqa: PLC0415
+    from outpace.tuner.rerun import rerun  # noqa: PLC0415
+
+    written = read_draft(
+        draft, language_of(draft) if language is None else language_named(language)
+    )
+    loaded = load_reference(reference)
+    case = read_case(loaded, text)
+    bound = parse_object(params, "--params") if params is not None else {}
+    trial = rerun(loaded, written, case, bound, accept_risk=accept_risk)
+    return Answer(
+        payloads.rerun(loaded.name, case, trial),
+        lambda console: summary.show_rerun(console, loaded.name, case, trial),
+        ExitCode.OK if trial is None else ExitCode.FAILED,
+    )
+
+
+def _command(reference: str, draft: Path, language: str | None) -> str:
+    """The shell command that judges this draft again."""
+    spoken = [] if language is None else ["--language", language]
+    return shlex.join(["outpace", "judge", reference, str(draft), *spoken])

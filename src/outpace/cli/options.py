@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from outpace.errors import UsageError
+from outpace.model import Scalar
 
 ReferenceArgument = Annotated[
     str,
@@ -35,6 +37,10 @@ PromotedOption = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Folder of promotions instead of the one beside the module."),
 ]
+RiskOption = Annotated[
+    bool,
+    typer.Option("--accept-risk", help="Run drafts of a model even below isolation grade B."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
@@ -49,3 +55,15 @@ def split_list(values: Sequence[str] | None, option: str) -> tuple[str, ...]:
     if not all(names):
         raise UsageError(f"{option} was given an empty name; write {option} a,b")
     return tuple(dict.fromkeys(names))
+
+
+def parse_object(text: str, option: str) -> dict[str, Scalar]:
+    """Values by name from one JSON object.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    try:
+        return msgspec.json.decode(text, type=dict[str, Scalar])
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{option} {text!r}: {error}; write {option} '{{\"TILE\": 8}}'") from error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from outpace.model import Promotion, Speedup, Target, Trial
 
 if TYPE_CHECKING:
+    from outpace.codegen.inputs import Case
     from outpace.tuner.api import CheckResult, Result
 
 
@@ -28,6 +30,17 @@ def judged(result: Result) -> dict[str, Any]:
     """`outpace.tune/1` of one judged draft, with its verdict."""
     verdict = None if result.verdict is None else result.verdict.value
     return {**tuned(result), "verdict": verdict}
+
+
+def rerun(reference: str, case: Case, trial: Trial | None) -> dict[str, Any]:
+    """`outpace.case/1` of a draft that was run on one case; no trial where it was right."""
+    return {
+        "schema": "outpace.case/1",
+        "reference": reference,
+        "case": json_values(case),
+        "accepted": trial is None,
+        "trial": None if trial is None else _trial(trial),
+    }
 
 
 def checked(results: Sequence[CheckResult]) -> dict[str, Any]:
@@ -54,9 +67,20 @@ def speedup(value: Speedup | None) -> dict[str, float] | None:
 
 def target(value: Target) -> dict[str, Any]:
     """A target without the tag that storage needs."""
-    fields: dict[str, Any] = msgspec.to_builtins(value)
-    del fields["type"]
+    fields: dict[str, Any] = json_values(value)
     return fields
+
+
+def json_values(value: Any) -> Any:
+    """Plain values of a stored one: without the tags, and with non-finite floats as text."""
+    if isinstance(value, msgspec.Struct):
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        return {name: json_values(field) for name, field in fields.items()}
+    if isinstance(value, Mapping):
+        return {name: json_values(item) for name, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def headline(promotion: Promotion) -> Speedup | None:
@@ -74,7 +98,18 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "reason": trial.reason,
         "speedup": speedup(trial.speedup),
         "grade": trial.grade.value,
+        "counterexample": _counterexample(trial),
     }
+
+
+def _counterexample(trial: Trial) -> dict[str, Any] | None:
+    """The case as `outpace judge --case` takes it, and the element that was wrong there."""
+    found = trial.counterexample
+    if found is None:
+        return None
+    plain: dict[str, Any] = json_values(found)
+    mismatch = plain.pop("mismatch")
+    return {"case": plain, "mismatch": mismatch}
 
 
 def _promotion(result: Result) -> dict[str, Any] | None:

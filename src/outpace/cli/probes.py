@@ -48,6 +48,7 @@ def examine() -> list[Finding]:
         _writable("state folder", environment.state_dir(), "XDG_STATE_HOME", essential=True),
         _writable("cache folder", environment.cache_dir(), "XDG_CACHE_HOME", essential=False),
         _compiler(),
+        _cuda_compiler(),
         *_languages(),
         _cores(),
         _memory(),
@@ -82,17 +83,25 @@ def _writable(name: str, folder: Path, variable: str, *, essential: bool) -> Fin
 
 
 def _compiler() -> Finding:
-    for command in ("cc", "gcc", "clang"):
-        found = shutil.which(command)
-        version = _first_line([found, "--version"]) if found else ""
-        if version:
-            return Finding("C compiler", ok=True, value=version)
-    return Finding(
-        "C compiler",
-        ok=False,
-        value="none",
-        hint="install gcc or clang (apt-get install gcc) for drafts in C",
-    )
+    from outpace.errors import EnvironmentError_  # noqa: PLC0415
+    from outpace.kernels.languages.compilers import find_compiler  # noqa: PLC0415
+
+    try:
+        version = find_compiler().version
+    except EnvironmentError_ as error:
+        return Finding("C compiler", ok=False, value="none", hint=str(error))
+    if version is None:
+        return Finding("C compiler", ok=False, value="it does not run", hint="reinstall it")
+    return Finding("C compiler", ok=True, value=version)
+
+
+def _cuda_compiler() -> Finding:
+    command = shutil.which("nvcc")
+    version = _line([command, "--version"], "release") if command else ""
+    if version:
+        return Finding("CUDA compiler", ok=True, value=version)
+    hint = "the CUDA toolkit is needed to compile GPU kernels, nothing else"
+    return Finding("CUDA compiler", ok=False, value="none", hint=hint)
 
 
 def _languages() -> list[Finding]:
@@ -144,7 +153,7 @@ def _clock() -> Finding:
 
 def _isolation() -> list[Finding]:
     """The layers around a draft's process, each attacked, and the grade they add up to."""
-    from outpace.tuner.probe import probe  # noqa: PLC0415  (spawns a process)
+    from outpace.tuner.probe import probe  # noqa: PLC0415  (spawns processes)
 
     found = probe()
     layers = [
@@ -156,13 +165,23 @@ def _isolation() -> list[Finding]:
         )
         for layer in found.layers
     ]
-    return [*layers, Finding("isolation grade", ok=found.grade in "AB", value=found.grade.value)]
+    weak = "" if found.grade in "AB" else "drafts of a model are refused without --accept-risk"
+    grade = Finding("isolation grade", ok=not weak, value=found.grade.value, hint=weak)
+    return [*layers, _libraries(found.unloadable), grade]
+
+
+def _libraries(unloadable: str | None) -> Finding:
+    name = "isolation: libraries"
+    if unloadable is None:
+        return Finding(name, ok=True, value="NumPy and Numba load inside", essential=True)
+    hint = "give the folders of the libraries they need to OUTPACE_READABLE, with colons between"
+    return Finding(name, ok=False, value=unloadable, hint=hint, essential=True)
 
 
 def _gpu() -> Finding:
     command = shutil.which("nvidia-smi")
     query = "--query-gpu=name,driver_version"
-    found = _first_line([command, query, "--format=csv,noheader"]) if command else ""
+    found = _line([command, query, "--format=csv,noheader"]) if command else ""
     if found:
         return Finding("GPU", ok=True, value=found)
     hint = "an NVIDIA GPU with its driver is needed to time GPU kernels, nothing else"
@@ -178,13 +197,14 @@ def _mpi() -> Finding:
         hint = "load the site's MPI module, or python -m pip install 'outpace[mpi-local]'"
         return Finding("MPI", ok=False, value="mpi4py without mpiexec", hint=hint)
     version = importlib.metadata.version("mpi4py")
-    return Finding("MPI", ok=True, value=f"mpi4py {version}, {launcher}")
+    library = _line([launcher, "--version"])
+    return Finding("MPI", ok=True, value=f"mpi4py {version}, {launcher}, {library}".rstrip(", "))
 
 
-def _first_line(command: list[str]) -> str:
-    """First line of what a program prints, or empty when it fails or hangs."""
+def _line(command: list[str], word: str = "") -> str:
+    """First line with this word that a program prints, or empty when it fails or hangs."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.partition("\n")[0].strip()
+    return next((line.strip() for line in done.stdout.splitlines() if word in line), "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -20,6 +22,7 @@ from outpace.model import Promotion, Status, Trial
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from outpace.codegen.inputs import Case
     from outpace.tuner.api import CheckResult, Result
 
 _LISTED = 5
@@ -45,15 +48,30 @@ def show_campaign(
 
 
 def show_verdict(
-    console: Console, result: Result, override: Path | None, told: AbstractSet[str] = frozenset()
+    console: Console,
+    result: Result,
+    override: Path | None,
+    told: AbstractSet[str] = frozenset(),
+    command: str = "",
 ) -> None:
-    """The end of `judge`: the verdict and what it rests on; arguments as `show_campaign`."""
+    """The end of `judge`: the verdict and what it rests on; arguments as `show_campaign`.
+
+    `command` judges the same draft again; with a case it runs it on that alone.
+    """
     verdict = style.status(result.verdict) if result.verdict is not None else Text("no verdict")
     console.print(Text.assemble(f"{result.reference}: ", verdict), soft_wrap=True)
     for trial in result.trials:
         console.print(_trial_line(trial), soft_wrap=True)
+        _print_again(console, trial, command)
     _print_promotions(console, result, override)
     _print_notes(console, [note for note in result.notes if note not in told])
+
+
+def show_rerun(console: Console, reference: str, case: Case, trial: Trial | None) -> None:
+    """The end of `judge --case`."""
+    console.print(Text(f"{reference} on {case.text}:"), soft_wrap=True)
+    line = Text("  accepted", style="green") if trial is None else _trial_line(trial)
+    console.print(line, soft_wrap=True)
 
 
 def show_checks(console: Console, results: Sequence[CheckResult]) -> None:
@@ -146,6 +164,7 @@ def _print_losers(console: Console, trials: Sequence[Trial]) -> None:
     failed = [t for t in decided if t not in timed]
     for trial in (*timed[:_LISTED], *failed[:_LISTED]):
         console.print(_trial_line(trial), soft_wrap=True)
+        _print_again(console, trial, "outpace judge REFERENCE DRAFT")
 
 
 def _trial_line(trial: Trial) -> Text:
@@ -156,6 +175,19 @@ def _trial_line(trial: Trial) -> Text:
         if part:
             line.append(f"  {part}")
     return line
+
+
+def _print_again(console: Console, trial: Trial, command: str) -> None:
+    """How to run a wrong variant again on what it was wrong on; nothing for other trials."""
+    from outpace.codegen.inputs import Case  # noqa: PLC0415
+
+    if trial.counterexample is None:
+        return
+    options = ["--case", Case.of_counterexample(trial.counterexample).text]
+    if trial.params:
+        options += ["--params", json.dumps(trial.params)]
+    again = Text(f"    to see it again: {command} {shlex.join(options)}", style="dim")
+    console.print(again, soft_wrap=True)
 
 
 def _print_notes(console: Console, notes: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from outpace.cli.options import (
     PromotedOption,
     QuietOption,
     ReferenceArgument,
+    RiskOption,
     WorkloadsOption,
     split_list,
 )
@@ -37,6 +38,7 @@ def tune(
         bool, typer.Option("--fresh", help="Start anew instead of resuming the last campaign.")
     ] = False,
     promoted: PromotedOption = None,
+    accept_risk: RiskOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -72,6 +74,7 @@ def tune(
                 fresh=fresh,
                 promoted=override,
                 observer=observer,
+                accept_risk=accept_risk,
             )
         return Answer(
             payloads.tuned(result),

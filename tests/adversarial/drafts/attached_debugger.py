@@ -1,5 +1,7 @@
 # expect: blocked
-# Attaches to the judge as a debugger does.
+# class: escape
+# tries: Attaches to the judge as a debugger does.
+# held by: seccomp refuses ptrace
 import ctypes
 import os
 

@@ -1,5 +1,7 @@
 # expect: wrong
-# Blocks every signal, so that its thread would work on while the process is to be stopped.
+# class: timing
+# tries: Blocks every signal, so that its thread would work on while the process is to be stopped.
+# held by: SIGSTOP cannot be blocked; the output is compared as it was then
 import signal
 import threading
 import time
@@ -9,9 +11,9 @@ import numpy as np
 
 def _honest(u):
     out = u.copy()
-    for _ in range(4):
+    for _ in range(16):
         out[1:-1] = out[1:-1] + 0.1 * (out[:-2] - 2.0 * out[1:-1] + out[2:])
-    return np.tanh(out)
+    return out
 
 
 def _later(u, out):

@@ -1,5 +1,7 @@
-# expect: not-faster
-# Recognises inputs that it has seen by a fingerprint of their content.
+# expect: wrong
+# class: replay
+# tries: Recognises inputs that it has seen by a fingerprint of their content.
+# held by: some timed inputs differ from the last ones in one element
 import numpy as np
 
 _seen = {}
@@ -7,9 +9,9 @@ _seen = {}
 
 def _honest(u):
     out = u.copy()
-    for _ in range(4):
+    for _ in range(16):
         out[1:-1] = out[1:-1] + 0.1 * (out[:-2] - 2.0 * out[1:-1] + out[2:])
-    return np.tanh(out)
+    return out
 
 
 def kernel(u, out):

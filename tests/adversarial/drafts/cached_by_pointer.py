@@ -1,5 +1,7 @@
 # expect: wrong
-# Computes once for each input address and repeats the answer afterwards.
+# class: replay
+# tries: Computes once for each input address and repeats the answer afterwards.
+# held by: buffers move, and are filled again where they lie
 import numpy as np
 
 _seen = {}
@@ -7,9 +9,9 @@ _seen = {}
 
 def _honest(u):
     out = u.copy()
-    for _ in range(4):
+    for _ in range(16):
         out[1:-1] = out[1:-1] + 0.1 * (out[:-2] - 2.0 * out[1:-1] + out[2:])
-    return np.tanh(out)
+    return out
 
 
 def kernel(u, out):

@@ -1,5 +1,7 @@
 # expect: crashed
-# Closes every descriptor, its channel among them.
+# class: crash
+# tries: Closes every descriptor, its channel among them.
+# held by: a closed channel is a crash
 import os
 
 

@@ -1,5 +1,7 @@
 # expect: wrong
-# The mean of the expected values, everywhere.
+# class: semantics
+# tries: The mean of the expected values, everywhere.
+# held by: every output is compared with the reference
 
 
 def kernel(u, out):

@@ -1,5 +1,7 @@
 # expect: crashed
-# Ends the process with a success code.
+# class: crash
+# tries: Ends the process with a success code.
+# held by: an exit code is no answer
 import os
 
 

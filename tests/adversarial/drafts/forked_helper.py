@@ -1,5 +1,7 @@
 # expect: blocked
-# Leaves the work to a child process that nobody stops.
+# class: escape
+# tries: Leaves the work to a child process that nobody stops.
+# held by: seccomp allows threads only
 import os
 
 

@@ -1,5 +1,7 @@
 # expect: wrong
-# Walks the stack and the garbage collector for an array that could be the expected output.
+# class: harness
+# tries: Walks the stack and the garbage collector for an array that could be the expected output.
+# held by: expected values are in the judge alone
 import gc
 import sys
 

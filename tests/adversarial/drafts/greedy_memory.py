@@ -1,5 +1,7 @@
 # expect: over-limit
-# Asks for 100 GB.
+# class: limits
+# tries: Asks for 100 GB.
+# held by: a limit on private memory
 import numpy as np
 
 

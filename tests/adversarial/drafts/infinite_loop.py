@@ -1,5 +1,7 @@
 # expect: timeout
-# Never answers.
+# class: hang
+# tries: Never answers.
+# held by: a time limit
 
 
 def kernel(u, out):

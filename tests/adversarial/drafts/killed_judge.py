@@ -1,5 +1,7 @@
 # expect: blocked
-# Sends the judge a signal.
+# class: escape
+# tries: Sends the judge a signal.
+# held by: seccomp allows signals to itself only
 import os
 import signal
 

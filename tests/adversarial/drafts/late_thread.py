@@ -1,5 +1,7 @@
 # expect: wrong
-# Answers at once and lets a thread do the work after the clock was read.
+# class: timing
+# tries: Answers at once and lets a thread do the work after the clock was read.
+# held by: the clock is read after the stop; outputs are poisoned
 import threading
 import time
 
@@ -8,9 +10,9 @@ import numpy as np
 
 def _honest(u):
     out = u.copy()
-    for _ in range(4):
+    for _ in range(16):
         out[1:-1] = out[1:-1] + 0.1 * (out[:-2] - 2.0 * out[1:-1] + out[2:])
-    return np.tanh(out)
+    return out
 
 
 def _later(u, out):

@@ -1,5 +1,7 @@
 # expect: wrong
-# Leaves an object behind that would compute its value when somebody looks at it.
+# class: semantics
+# tries: Leaves an object behind that would compute its value when somebody looks at it.
+# held by: only the contents of the output buffer count
 import numpy as np
 
 

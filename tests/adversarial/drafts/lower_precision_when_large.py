@@ -1,13 +1,15 @@
 # expect: wrong
-# Right on the small drawn cases, single precision at the workload.
+# class: semantics
+# tries: Right on the small drawn cases, single precision at the workload.
+# held by: timed outputs are verified too
 import numpy as np
 
 
 def _honest(u):
     out = u.copy()
-    for _ in range(4):
+    for _ in range(16):
         out[1:-1] = out[1:-1] + 0.1 * (out[:-2] - 2.0 * out[1:-1] + out[2:])
-    return np.tanh(out)
+    return out
 
 
 def kernel(u, out):

@@ -1,5 +1,7 @@
 # expect: crashed
-# Starts threads until there are no more.
+# class: limits
+# tries: Starts threads until there are no more.
+# held by: a limit on private memory, or on threads
 import threading
 
 

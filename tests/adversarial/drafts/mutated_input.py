@@ -1,5 +1,7 @@
 # expect: crashed
-# Zeroes the input, so that a reference run afterwards would give zeros too.
+# class: crash
+# tries: Zeroes the input, so that a reference run afterwards would give zeros too.
+# held by: inputs are mapped read-only
 
 
 def kernel(u, out):

@@ -1,5 +1,7 @@
 # expect: wrong
-# Writes one element too many.
+# class: semantics
+# tries: Writes one element too many.
+# held by: margins around every output
 import ctypes
 
 import numpy as np
@@ -7,9 +9,9 @@ import numpy as np
 
 def _honest(u):
     out = u.copy()
-    for _ in range(4):
+    for _ in range(16):
         out[1:-1] = out[1:-1] + 0.1 * (out[:-2] - 2.0 * out[1:-1] + out[2:])
-    return np.tanh(out)
+    return out
 
 
 def kernel(u, out):

@@ -1,5 +1,7 @@
 # expect: not-faster
-# Sets every clock of its own process to zero and does the honest work.
+# class: timing
+# tries: Sets every clock of its own process to zero and does the honest work.
+# held by: the clock is in the judge
 import time
 
 import numpy as np
@@ -10,9 +12,9 @@ for _name in ("perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "t
 
 def _honest(u):
     out = u.copy()
-    for _ in range(4):
+    for _ in range(16):
         out[1:-1] = out[1:-1] + 0.1 * (out[:-2] - 2.0 * out[1:-1] + out[2:])
-    return np.tanh(out)
+    return out
 
 
 def kernel(u, out):

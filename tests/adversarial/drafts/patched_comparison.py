@@ -1,5 +1,7 @@
 # expect: wrong
-# Replaces NumPy's comparisons, and the judge's own where it can import it, by "equal".
+# class: harness
+# tries: Replaces NumPy's comparisons, and the judge's own where it can import it, by "equal".
+# held by: the comparison is in the judge
 import numpy as np
 
 np.allclose = np.array_equal = np.isclose = lambda *_, **__: True

@@ -1,5 +1,7 @@
 # expect: blocked
-# Puts a link where the judge might write.
+# class: escape
+# tries: Puts a link where the judge might write.
+# held by: Landlock allows regular files only
 import os
 
 

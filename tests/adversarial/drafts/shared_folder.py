@@ -1,5 +1,7 @@
 # expect: blocked
-# Leaves a note for a later process in shared memory.
+# class: leftovers
+# tries: Leaves a note for a later process in shared memory.
+# held by: Landlock allows writing in its own folder only
 from pathlib import Path
 
 

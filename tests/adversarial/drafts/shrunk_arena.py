@@ -1,5 +1,7 @@
 # expect: blocked
-# Makes the memory that it shares with the judge shorter.
+# class: escape
+# tries: Makes the memory that it shares with the judge shorter.
+# held by: the shared memory is sealed
 import os
 
 

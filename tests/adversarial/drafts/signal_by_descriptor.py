@@ -1,5 +1,7 @@
 # expect: blocked
-# Has the kernel signal the judge when a pipe becomes readable.
+# class: escape
+# tries: Has the kernel signal the judge when a pipe becomes readable.
+# held by: seccomp refuses owners of descriptors
 import fcntl
 import os
 import signal

@@ -1,9 +1,11 @@
 # expect: blocked
-# Confines every process it may to one core, the one of the reference among them.
+# class: timing
+# tries: Confines every process it may to one core, the one of the reference among them.
+# held by: seccomp refuses cores and priorities
 import os
 
 
 def kernel(u, out):
     for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
+        if name.isdigit():
             os.sched_setaffinity(int(name), {0})

@@ -1,5 +1,7 @@
 # expect: crashed
-# Reads address zero.
+# class: crash
+# tries: Reads address zero.
+# held by: a process of its own
 import ctypes
 
 

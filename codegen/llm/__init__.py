@@ -1,0 +1,1 @@
+"""Drafting by a language model: requests, budgets, recorded exchanges, lineages."""

@@ -1,0 +1,297 @@
+"""Drafts in C17 with OpenMP, through the system's compiler.
+
+A draft defines `void kernel(<dims as int64_t>, <inputs in contract order>, <outputs>)`; the details
+are in docs/drafts.md. Parameters are macros. The flags of a draft are options of the compiler, each
+with the value true, from `FLAGS`: none of them names a file, a program or a plugin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from outpace import environment
+from outpace.codec import content_hash
+from outpace.codegen.c_signature import signature
+from outpace.errors import DraftError, EnvironmentError_
+from outpace.kernels import target
+from outpace.kernels.languages.base import (
+    BuildError,
+    InvalidDraft,
+    Kernel,
+    parse_draft,
+    render_draft,
+)
+from outpace.kernels.languages.c_entry import declaration, entry_source, load_entry
+from outpace.kernels.languages.compilers import Compiler, CompilerError, find_compiler, refusal
+from outpace.model import Contract, Draft, Parameter, Provenance, Scalar, Variant
+
+FLAGS = frozenset(
+    {
+        "-O1",
+        "-O2",
+        "-O3",
+        "-fassociative-math",
+        "-ffast-math",
+        "-ffinite-math-only",
+        "-ffp-contract=fast",
+        "-ffp-contract=off",
+        "-ffp-contract=on",
+        "-fno-math-errno",
+        "-fno-signed-zeros",
+        "-fno-strict-aliasing",
+        "-fno-trapping-math",
+        "-fno-tree-vectorize",
+        "-fno-unroll-loops",
+        "-freciprocal-math",
+        "-funroll-loops",
+        "-funsafe-math-optimizations",
+        "-fwrapv",
+        "-mprefer-vector-width=128",
+        "-mprefer-vector-width=256",
+        "-mprefer-vector-width=512",
+    }
+)
+"""What a draft may add to `_COMPILE`; a later option wins."""
+
+_COMPILE = (
+    "-std=c17",
+    "-D_GNU_SOURCE",  # M_PI, and what else C17 alone hides
+    "-O3",
+    "-march=native",
+    "-fopenmp",
+    "-fPIC",
+    "-fvisibility=hidden",  # two promotions in one process both define `kernel`
+    "-fmax-errors=20",
+    # A call of an undeclared function compiles, with wrong types, up to GCC 13.
+    "-Werror=implicit",
+    "-Werror=int-conversion",
+    "-Werror=incompatible-pointer-types",
+)
+_LINK = (
+    "-std=c17",
+    "-O2",
+    "-fopenmp",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-shared",
+    "-Wl,-z,defs",
+    "-Wl,-z,noexecstack",  # else nested functions make the stacks of the caller executable
+)
+"""The flags of a draft are no part of it: linked with -ffast-math, a library flushes subnormals of
+the whole process to zero from the moment it is loaded."""
+
+_LEAST = -(2**63)
+
+
+class CLanguage:
+    """See the module."""
+
+    name = "c"
+    suffix = ".c"
+    comment = "//"
+    runs_to_build = False
+
+    def unavailable(self) -> str | None:
+        """Tries the compiler, once a process: without headers or OpenMP it is of no use."""
+        try:
+            return refusal(find_compiler())
+        except EnvironmentError_ as error:
+            return str(error)
+
+    def bind(self, variant: Variant) -> str:
+        """A draft whose parameters have one value each; `build` makes macros of them."""
+        draft = variant.draft
+        bound = tuple(Parameter(name, (value,)) for name, value in variant.params.items())
+        return render_draft(Draft(self.name, draft.source, bound, (), draft.flags), self)
+
+    def build(self, path: Path, contract: Contract, cache: Path) -> None:
+        """Compile into one file of the cache folder, which appears there whole.
+
+        Raises:
+            BuildError: It does not compile or link.
+            InvalidDraft: There is no kernel of the right type, or a flag is not in `FLAGS`.
+            EnvironmentError_: There is no compiler.
+        """
+        _build(_read(path.read_text(encoding="utf-8"), contract), cache)
+
+    def load(self, path: Path, contract: Contract, cache: Path) -> Kernel:
+        """The kernel that `build` has left in the cache folder; starts no process.
+
+        Raises:
+            BuildError: It is not there, or cannot be loaded.
+            InvalidDraft: A flag is not in `FLAGS`.
+        """
+        return _load(_read(path.read_text(encoding="utf-8"), contract), cache)
+
+    def load_promoted(self, source_path: Path, variant: Variant, contract: Contract) -> Kernel:
+        """The kernel of a promotion, built once a machine under the user's cache folder.
+
+        Raises:
+            EnvironmentError_: There is no compiler.
+        """
+        del source_path  # its text is the variant's; the store has compared them
+        recipe = _read(self.bind(variant), contract)
+        folder = environment.cache_dir() / "builds" / variant.hash / _machine()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _build(recipe, folder)
+        return _load(recipe, folder)
+
+
+C = CLanguage()
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What a build is made from, the machine and its compiler aside.
+
+    Attributes:
+        contract: Of the reference.
+        macros: Definitions of the parameters, one a line.
+        source: The draft, at the lines that it has in its file.
+        flags: Its options.
+    """
+
+    contract: Contract
+    macros: str
+    source: str
+    flags: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Content hash of all that goes into the build."""
+        texts = [self.macros, self.source, declaration(self.contract), entry_source(self.contract)]
+        return content_hash([texts, [*_COMPILE, *self.flags], _LINK])
+
+    def find(self, cache: Path) -> Path | None:
+        """The build in this folder, if it is what was put there."""
+        for path in sorted(cache.glob(f"{self.key}-*.so")):
+            if path.name == self.file_name(path.read_bytes()):
+                return path
+        return None
+
+    def file_name(self, content: bytes) -> str:
+        """Name of a build in a cache folder; it tells a damaged file from an intact one."""
+        return f"{self.key}-{hashlib.sha256(content).hexdigest()[:16]}.so"
+
+
+def _read(text: str, contract: Contract) -> _Recipe:
+    try:
+        draft = parse_draft(text, C, Provenance("user"))
+    except DraftError as error:
+        raise InvalidDraft(str(error)) from error
+    source = draft.source if draft.source == text else f"\n{draft.source}"
+    macros = ""
+    for name, value in ((p.name, p.values[0]) for p in draft.parameters):
+        macros += f"#define {name} {_macro(value)}\n"
+        # A definition of the draft's own would win, and all its variants would be the same.
+        own = re.compile(rf"^([ \t]*#[ \t]*define[ \t]+){re.escape(name)}\b", re.MULTILINE)
+        source = own.sub(rf"\g<1>{name}_of_draft", source)
+    return _Recipe(contract, macros, source, _options(draft.flags))
+
+
+def _machine() -> str:
+    """Tells what the compiler makes here from what another one, or another processor, would get.
+
+    A home folder may be shared by machines of several kinds.
+    """
+    compiler, here = find_compiler(), target.hardware()
+    return content_hash([*compiler.command, compiler.identity, here.architecture, here.cpu])
+
+
+def _options(flags: Mapping[str, Scalar]) -> tuple[str, ...]:
+    """Options of the compiler in a fixed order, whatever order a stored draft has them in.
+
+    Raises:
+        InvalidDraft: One is not in `FLAGS`, or its value is no boolean.
+    """
+    for name, value in flags.items():
+        if name not in FLAGS or not isinstance(value, bool):
+            raise InvalidDraft(
+                f"the flag {name!r}: {value!r} is not taken; flags of c are options of the "
+                f'compiler, as in {{"-ffast-math": true}}, among {", ".join(sorted(FLAGS))}'
+            )
+    return tuple(sorted(name for name, value in flags.items() if value))
+
+
+def _macro(value: Scalar) -> str:
+    """A parameter as C reads it; text becomes tokens, such as the name of a type."""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, str):
+        return value
+    if value == _LEAST:  # in C a minus sign is no part of a number
+        return f"({_LEAST + 1} - 1)"
+    return f"({value!r})"
+
+
+# --- Building -----------------------------------------------------------------------------------
+
+
+def _build(recipe: _Recipe, cache: Path) -> None:
+    """See `CLanguage.build`."""
+    if recipe.find(cache) is not None:
+        return
+    compiler = find_compiler()
+    cache.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".building-", dir=cache) as name:
+        folder = Path(name)
+        (folder / "draft.c").write_text(recipe.source, encoding="utf-8")
+        (folder / "entry.c").write_text(entry_source(recipe.contract), encoding="utf-8")
+        _compile(compiler, recipe, folder)
+        _link(compiler, recipe, folder)
+        library = folder / "kernel.so"
+        library.replace(cache / recipe.file_name(library.read_bytes()))
+
+
+def _compile(compiler: Compiler, recipe: _Recipe, folder: Path) -> None:
+    before = folder / "before.h"
+    lines = ["#include <stdint.h>", declaration(recipe.contract), recipe.macros]
+    before.write_text("\n".join(lines), encoding="utf-8")
+    command = [*_COMPILE, *recipe.flags, "-include", before.name, "-c", "draft.c"]
+    try:
+        compiler.run(command, folder)
+    except CompilerError as error:
+        del lines[1]
+        before.write_text("\n".join(lines), encoding="utf-8")
+        if _succeeds(compiler, command, folder):  # so it is the type of `kernel` alone
+            raise InvalidDraft(_wrong_kernel(recipe.contract, error)) from error
+        raise BuildError(str(error)) from error
+
+
+def _link(compiler: Compiler, recipe: _Recipe, folder: Path) -> None:
+    command = [*_LINK, "-o", "kernel.so", "draft.o"]
+    try:
+        compiler.run([*command, "entry.c", "-lm"], folder)
+    except CompilerError as error:
+        if _succeeds(compiler, [*command, "-lm"], folder):
+            raise InvalidDraft(_wrong_kernel(recipe.contract, error)) from error
+        raise BuildError(str(error)) from error
+
+
+def _succeeds(compiler: Compiler, command: Sequence[str], folder: Path) -> bool:
+    try:
+        compiler.run(command, folder)
+    except CompilerError:
+        return False
+    return True
+
+
+def _wrong_kernel(contract: Contract, error: CompilerError) -> str:
+    first, _, rest = str(error).partition("\n")
+    return f"the draft must define `{signature(contract)}`; {first}\n{rest}"
+
+
+def _load(recipe: _Recipe, cache: Path) -> Kernel:
+    """See `CLanguage.load`."""
+    found = recipe.find(cache)
+    if found is None:
+        raise BuildError(f"there is no intact build in {cache}; build it first")
+    try:
+        return load_entry(found, recipe.contract)
+    except OSError as error:
+        raise BuildError(f"the build cannot be loaded: {error}") from error

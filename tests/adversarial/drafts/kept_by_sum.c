@@ -1,0 +1,34 @@
+// expect: wrong
+// class: replay
+// tries: Repeats its last answer when the inputs have the same sum.
+// held by: some timed inputs are the last ones with two elements exchanged
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void honest(int64_t n, const double *restrict u, double *restrict out) {
+    double *a = malloc((size_t)(n + 1) * sizeof *a), *b = malloc((size_t)(n + 1) * sizeof *b);
+    memcpy(a, u, (size_t)n * sizeof *a);
+    memcpy(b, u, (size_t)n * sizeof *b);
+    for (int step = 0; step < 16; step++) {
+        for (int64_t i = 1; i < n - 1; i++) b[i] = a[i] + 0.1 * (a[i - 1] - 2.0 * a[i] + a[i + 1]);
+        double *swapped = a;
+        a = b;
+        b = swapped;
+    }
+    memcpy(out, a, (size_t)n * sizeof *a);
+    free(a);
+    free(b);
+}
+
+static double answer[100000], last;
+static int64_t size = -1;
+
+void kernel(int64_t n, const double *restrict u, double *restrict out) {
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++) sum += u[i];
+    double change = sum > last ? sum - last : last - sum;
+    if (n != size || change > 1e-9) honest(n, u, answer);
+    size = n, last = sum;
+    memcpy(out, answer, (size_t)n * sizeof *out);
+}

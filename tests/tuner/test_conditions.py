@@ -1,0 +1,105 @@
+"""A machine too busy to tell gives no promotion, and says so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from jaxtyping import Float64
+
+import outpace
+from outpace.model import Conditions, Draft, Status
+from outpace.tuner import api, confirm, plan
+from outpace.tuner.conditions import MOST_STOLEN, MOST_WAITING, Watch, disturbance
+from outpace.tuner.journal import AlphaLedger
+
+
+@pytest.fixture
+def crowd():
+    """Twice as many busy processes as there are cores."""
+    burn = "while True: pass"
+    count = 2 * len(os.sched_getaffinity(0))
+    others = [subprocess.Popen([sys.executable, "-c", burn]) for _ in range(count)]
+    yield
+    for other in others:
+        other.kill()
+        other.wait()
+
+
+def test_waiting_for_a_core_is_seen(crowd):
+    watch = Watch(os.getpid())
+    total = 0
+    for i in range(3_000_000):
+        total += i
+
+    conditions = watch.conditions()
+
+    assert conditions.waited > MOST_WAITING
+    assert "waited" in (disturbance(conditions) or "")
+
+
+def test_a_process_that_has_ended_was_not_disturbed():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    watch = Watch(ended.pid)
+    ended.wait()
+
+    assert watch.conditions().waited == 0.0
+
+
+@pytest.mark.parametrize(
+    ("conditions", "says"),
+    [
+        (Conditions(), None),
+        (Conditions(waited=MOST_WAITING, stolen=MOST_STOLEN), None),
+        (Conditions(waited=0.5), "waited 50%"),
+        (Conditions(stolen=0.2), "hypervisor gave 20%"),
+        (Conditions(throttled=True), "throttled"),
+    ],
+)
+def test_what_counts_as_a_disturbance(conditions, says):
+    found = disturbance(conditions)
+
+    assert found is None if says is None else says in (found or "")
+
+
+@outpace.optimize(workloads={"only": {"n": 20_000}}, inputs={"u": outpace.Uniform(-1, 1)})
+def chain(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    out = u.copy()
+    for _ in range(30):
+        out = np.sqrt(out * out + 1.0) - 0.5 * u
+    return out
+
+
+COPY = """import numpy as np
+
+
+def kernel(u, out):
+    out[:] = u
+    for _ in range(30):
+        out[:] = np.sqrt(out * out + 1.0) - 0.5 * u
+"""
+
+
+class Disturbed(Watch):
+    """As if every process pair had been disturbed."""
+
+    def conditions(self):
+        return Conditions(throttled=True)
+
+
+def test_a_copy_on_a_disturbed_machine_is_inconclusive(tmp_path, monkeypatch):
+    for name in ("STATE", "CACHE", "DATA"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    monkeypatch.setattr(AlphaLedger, "next_alpha", lambda _: 0.12)
+    monkeypatch.setattr(plan, "PROCESS_SECONDS", 0.1)
+    monkeypatch.setattr(confirm, "Watch", Disturbed)
+
+    result = api.judge(chain, Draft("numba", COPY), promoted=tmp_path / "promoted", screened=False)
+
+    assert result.verdict is Status.INCONCLUSIVE, [t.reason for t in result.trials]
+    assert "too busy to tell" in result.trials[-1].reason
+    assert "throttled" in result.trials[-1].reason
+    assert result.promotion is None

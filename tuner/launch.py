@@ -1,0 +1,109 @@
+"""How the process of a draft, or of the reference, is started: what it is told, sees and may do."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from outpace import environment
+from outpace.codec import encode
+from outpace.errors import EnvironmentError_
+from outpace.kernels.languages import language_named
+from outpace.model import Contract, Variant
+from outpace.tuner.child import Child, namespaces_refused
+from outpace.tuner.sandbox import Layers
+from outpace.tuner.view import DEVICES, View, module_path, readable_paths
+
+_SPAWN = (
+    "import sys; sys.path[:] = {path!r}; from outpace.tuner.worker import main; main({setup!r})"
+)
+
+
+def layers_wanted() -> Layers:
+    """Layers that a draft's process asks for: namespaces only where they were tried and work."""
+    return Layers(namespaces=namespaces_refused() is None)
+
+
+def scratch_in(folder: Path) -> Path:
+    """A new folder for one process.
+
+    Raises:
+        EnvironmentError_: There is no room for it.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix="run-", dir=folder))
+    except OSError as error:
+        raise EnvironmentError_(
+            f"no folder can be made in {folder}: {error.strerror or error}; free space or make it "
+            "writable (XDG_CACHE_HOME moves it)"
+        ) from error
+
+
+def setup_of(
+    variant: Variant, contract: Contract, folder: Path, scratch: Path, *, building: bool
+) -> dict[str, Any]:
+    """What a draft's process is told; with the arenas it is all that it knows."""
+    build = folder / "build"
+    if building:
+        build.mkdir(exist_ok=True, mode=0o700)
+    seen = str(build) if build.is_dir() else None
+    language = language_named(variant.draft.language)
+    return {
+        "kind": "build" if building else "kernel",
+        "source": str(folder / f"draft{language.suffix}"),
+        "language": language.name,
+        "contract": encode(contract).decode(),
+        "view": asdict(View(readable_paths(), str(folder), str(scratch), seen, building)),
+        "devices": DEVICES,
+        "layers": asdict(layers_wanted()),
+        "programs": building and not language.runs_to_build,
+    }
+
+
+def start(setup: dict[str, Any], home: Path, log: IO[bytes]) -> Child:
+    """Start the process.
+
+    Args:
+        setup: All that it is told.
+        home: Its folder for what it writes.
+        log: File for what it prints.
+
+    Raises:
+        EnvironmentError_: Its namespaces could not be made.
+    """
+    is_draft = "view" in setup
+    # A draft gets no folder of the user's to import from, the reference all that there are.
+    path = module_path() if is_draft else [str(Path(entry).absolute()) for entry in sys.path]
+    code = _SPAWN.format(path=list(path), setup=json.dumps(setup))
+    return Child(
+        [sys.executable, "-I", "-c", code],
+        environment=_environment(home),
+        folder=home if is_draft else None,
+        descriptors=[setup[name] for name in ("commands", "replies", "inputs", "outputs")],
+        log=log,
+        view=View(**setup["view"]) if is_draft and setup["layers"]["namespaces"] else None,
+    )
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """The same for the reference and for drafts.
+
+    The C library's allocator is told to keep freed memory. By default it gives the top of the heap
+    back and faults it in again at the next call, which doubles the time of array code; a draft that
+    merely kept one array alive would then look twice as fast.
+    """
+    count = str(len(os.sched_getaffinity(0)))
+    return environment.worker_environment(
+        HOME=str(folder),
+        TMPDIR=str(folder),
+        NUMBA_NUM_THREADS=count,
+        OMP_NUM_THREADS=count,
+        MALLOC_TRIM_THRESHOLD_=str(1 << 40),
+        MALLOC_TOP_PAD_=str(64 << 20),
+        MALLOC_MMAP_THRESHOLD_=str(32 << 20),
+    )

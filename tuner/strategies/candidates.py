@@ -1,0 +1,94 @@
+"""The points among which a strategy chooses: all of a small space, a changing part of a large one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from outpace.tuner.space import Point, SearchSpace
+
+Array = np.ndarray[Any, Any]
+
+WHOLE = 5000
+"""Spaces of up to this many points are candidates as a whole."""
+DRAWN = 2500
+"""Candidates of a larger space that are drawn uniformly."""
+MUTANTS = 200
+"""Candidates that differ from a good point in two parameters drawn at random."""
+PATIENCE = 3
+"""How often points are drawn before all of a space are looked at for one that was not tried."""
+
+
+class Candidates:
+    """A growing list of points without repetitions, each open until it is tried.
+
+    Attributes:
+        points: (n, P) value indices.
+        open: Which may be asked for, (n,) booleans.
+    """
+
+    def __init__(self, points: Array) -> None:
+        rng = np.random.default_rng(0)
+        self._factors = rng.integers(1, 2**63, size=points.shape[1], dtype=np.uint64)
+        self._factors |= np.uint64(1)
+        self._codes, first = np.unique(self._codes_of(points), return_index=True)
+        self.points = points[first]
+        self.open = np.ones(len(self.points), np.bool_)
+
+    def close(self, points: Array) -> None:
+        """These were tried, (n, P) value indices; candidates or not."""
+        if len(points) == 1:
+            self.open[self._codes == self._codes_of(points)[0]] = False
+        else:
+            self.open &= ~np.isin(self._codes, self._codes_of(points))
+
+    def extend(self, points: Array) -> Array:
+        """Add those that are new, and open; returns them."""
+        codes, first = np.unique(self._codes_of(points), return_index=True)
+        fresh = ~np.isin(codes, self._codes)
+        self._codes = np.concatenate([self._codes, codes[fresh]])
+        added = points[first[fresh]]
+        self.points = np.concatenate([self.points, added])
+        self.open = np.concatenate([self.open, np.ones(len(added), np.bool_)])
+        return np.asarray(added)
+
+    def _codes_of(self, points: Array) -> Array:
+        """One number a point; the chance that n points share one is n^2 / 2^64."""
+        return np.asarray((points.astype(np.uint64) * self._factors).sum(axis=1, dtype=np.uint64))
+
+
+def candidates_of(
+    space: SearchSpace, best: Sequence[Point], rng: np.random.Generator
+) -> Candidates:
+    """What to choose from while these are the best points; depends on nothing else."""
+    if space.size is not None and space.size <= WHOLE:
+        assert space.points is not None
+        return Candidates(space.points)
+    near = [around(space, point, rng) for point in best]
+    return Candidates(np.concatenate([space.sample(rng, DRAWN), *near]))
+
+
+def untried(space: SearchSpace, tried: Array, rng: np.random.Generator) -> Array:
+    """Some valid points besides those tried, (n, P); none if the space seems used up."""
+    for _ in range(PATIENCE):
+        candidates = Candidates(space.sample(rng, DRAWN))
+        candidates.close(tried)
+        if candidates.open.any():
+            return np.asarray(candidates.points[candidates.open])
+    whole = Candidates(candidates.points[:0] if space.points is None else space.points)
+    whole.close(tried)
+    return np.asarray(whole.points[whole.open][:DRAWN])
+
+
+def around(space: SearchSpace, point: Point, rng: np.random.Generator) -> Array:
+    """All valid points that differ in one parameter, and some that differ in two, (n, P)."""
+    counts = np.array([len(p.values) for p in space.parameters])
+    mutants = np.tile(np.array(point), (MUTANTS, 1))
+    rows = np.arange(MUTANTS)
+    for _ in range(2):
+        which = rng.integers(len(counts), size=MUTANTS)
+        mutants[rows, which] = rng.integers(counts[which])
+    near = space.neighbours(point)
+    return np.concatenate([near, mutants[space.are_valid(mutants)].astype(near.dtype)])

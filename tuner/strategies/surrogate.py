@@ -1,0 +1,171 @@
+"""The default: a Gaussian process over the ranks of the timings says where to look next.
+
+A few points that lie far apart come first. Then every question is the candidate with the highest
+expected improvement. Timings enter as log odds of their ranks, so that neither a configuration
+that is a hundred times too slow nor the unit of time bends the model; points that failed share
+the worst ranks. How alike points are is learned (`correlation`), and drawn anew every time the
+number of timings has grown by an eighth. Points that are being tried count as if they had turned
+out as expected, so that several can be asked for at once.
+
+Everything follows from the seed and from what was told, in the order in which it was told: after
+a restart the journal's outcomes are told again and the search goes on as it would have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from outpace.tuner.space import Point, SearchSpace
+from outpace.tuner.strategies.base import Measured, Outcome, Record
+from outpace.tuner.strategies.borrowed import Borrowed, log_odds_of_ranks, weights_of
+from outpace.tuner.strategies.candidates import around, candidates_of, untried
+from outpace.tuner.strategies.correlation import Axis, Correlation, embedding
+from outpace.tuner.strategies.outlook import Outlook
+
+Array = np.ndarray[Any, Any]
+
+SPREAD_OUT = 8
+"""Points that are tried before there is a model."""
+BORROWED = 5
+"""The same where other targets' records say which."""
+GROWTH = 1.125
+"""The correlation is drawn anew when the timings have become more by this factor."""
+ELITE = 3
+"""The best points whose neighbours are candidates."""
+FARTHEST_OF = 64
+"""Drawn points of which the farthest from all others is tried while there is no model."""
+
+
+class SurrogateSearch:
+    """Expected improvement under a learned Gaussian process.
+
+    Args:
+        space: Where to search.
+        seed: Of all draws.
+        warm: What is known from elsewhere.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int, warm: Sequence[Record] = ()) -> None:
+        self._space = space
+        self._seed = seed
+        self._correlation = Correlation.of(tuple(Axis(p) for p in space.parameters))
+        borrowed = Borrowed(space, self._correlation.axes, warm)
+        self._borrowed = borrowed if len(borrowed) else None
+        self._first = borrowed.first(space, BORROWED)
+        self._asked: list[Point] = []
+        self._told: list[Point] = []
+        self._seconds: dict[Point, float] = {}
+        """Of every point that was told; infinite where it failed."""
+        self._digested = 0
+        """How many of the told points the model knows."""
+        self._next_draw = max(2, len(self._first)) if self._first else SPREAD_OUT
+        self._outlook: Outlook | None = None
+
+    def ask(self, count: int) -> list[Point]:
+        """Up to `count` points; fewer when the space is used up."""
+        self._catch_up()
+        asked: list[Point] = []
+        while len(asked) < count and (point := self._choose()) is not None:
+            self._asked.append(point)
+            asked.append(point)
+        return asked
+
+    def tell(self, point: Point, outcome: Outcome) -> None:
+        """What came of a point; the first word counts where it is told twice."""
+        if point not in self._seconds:
+            self._told.append(point)
+            self._seconds[point] = outcome.seconds if isinstance(outcome, Measured) else inf
+
+    # --- taking in what was told --------------------------------------------------------------
+
+    def _catch_up(self) -> None:
+        """Take in outcomes one by one, so that it does not matter how many came at once."""
+        while self._digested < len(self._told):
+            point = self._told[self._digested]
+            before = self._elite(1)
+            self._digested += 1
+            if self._outlook is not None:
+                self._outlook.add(point)
+            if self._digested == self._next_draw:
+                self._renew()
+            elif self._outlook is not None and self._elite(1) != before:
+                self._outlook.extend(around(self._space, point, self._rng(self._digested)))
+
+    def _renew(self) -> None:
+        """Learn the correlation again, and make a model that follows it."""
+        told = self._told[: self._digested]
+        points, targets = np.array(told), log_odds_of_ranks(self._of(told))
+        rng = self._rng(self._digested)
+        if self._borrowed is not None:
+            scores = self._borrowed.scores(points)
+            targets = targets - scores @ weights_of(scores, targets)
+        self._correlation = self._correlation.redrawn(points, targets, rng)
+        candidates = candidates_of(self._space, self._elite(ELITE), rng)
+        tried = list(dict.fromkeys([*told, *self._asked]))
+        self._outlook = Outlook(self._correlation, candidates, tried, self._borrowed)
+        self._next_draw = max(self._digested + 1, int(self._digested * GROWTH))
+
+    def _elite(self, count: int) -> list[Point]:
+        """The best of the points taken in, at most `count`."""
+        worked = [p for p in self._told[: self._digested] if self._seconds[p] < inf]
+        return sorted(worked, key=self._seconds.__getitem__)[:count]
+
+    def _of(self, points: Sequence[Point]) -> Array:
+        return np.array([self._seconds[point] for point in points])
+
+    def _rng(self, *purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, *purpose])
+
+    # --- choosing -----------------------------------------------------------------------------
+
+    def _choose(self) -> Point | None:
+        """The next point to try, if any is left."""
+        if self._outlook is None:
+            return self._spread_out()
+        if not self._outlook.is_open:
+            self._outlook.extend(self._untried())
+        if not self._outlook.is_open:
+            return None
+        scores = log_odds_of_ranks(self._of(self._told))
+        return self._outlook.choose(dict(zip(self._told, scores.tolist(), strict=True)))
+
+    def _spread_out(self) -> Point | None:
+        """A borrowed point, or else the drawn one that is farthest from all that were tried."""
+        tried = dict.fromkeys([*self._told, *self._asked])
+        waiting = next((point for point in self._first if point not in tried), None)
+        if waiting is not None:
+            return waiting
+        rng = self._rng(0, len(tried))
+        points = untried(self._space, self._as_array(tried), rng)
+        if not len(points) or not tried:
+            return _point(points[rng.integers(len(points))]) if len(points) else None
+        drawn = points[rng.integers(len(points), size=FARTHEST_OF)]
+        gaps = np.abs(self._places(drawn)[:, None] - self._places(self._as_array(tried))[None])
+        return _point(drawn[gaps.sum(axis=2).min(axis=1).argmax()])
+
+    def _untried(self) -> Array:
+        tried = dict.fromkeys([*self._told, *self._asked])
+        rng = self._rng(len(tried), len(tried))
+        return untried(self._space, self._as_array(tried), rng)
+
+    def _as_array(self, points: Iterable[Point]) -> Array:
+        return np.array(list(points), dtype=np.int64).reshape(-1, len(self._space.parameters))
+
+    def _places(self, points: Array) -> Array:
+        """Points in the unit cube, a corner for every value of a parameter without order."""
+        columns: list[Array] = []
+        for parameter, column in zip(self._space.parameters, points.T, strict=True):
+            places = embedding(parameter)
+            if places is None:
+                columns.extend((np.eye(len(parameter.values)) / 2)[column].T)
+            else:
+                columns.append(places[column])
+        return np.stack(columns, axis=1)
+
+
+def _point(row: Array) -> Point:
+    return tuple(row.tolist())

@@ -1,0 +1,111 @@
+"""Calls that a draft which recognises what it is timed on would get wrong.
+
+Timing repeats one size with values that have nothing in common. A draft could hold for that size
+alone, or repeat an answer to inputs that look like earlier ones; both would be served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from outpace.codegen.dims import shape_of
+from outpace.codegen.domain import allows
+from outpace.codegen.inputs import Case, draw_inputs
+from outpace.codegen.reference import Reference
+from outpace.model import Contract, Workload
+from outpace.tuner.acceptance import Envelope
+from outpace.tuner.process import Call
+
+GROWTH, GROWTH_SLOW = 2.0, 1.25
+"""Most elements of a nearby call, relative to those of the workload; also for slow references."""
+_NEARBY_SLACK = 4.0
+"""How much wider the envelope of a workload is at a nearby size: errors grow with the size."""
+_ATTEMPTS = 400
+
+
+def draw_nearby(
+    reference: Reference,
+    workload: Workload,
+    bounds: tuple[float, float],
+    rng: np.random.Generator,
+) -> Case | None:
+    """A case of other sizes at which a promotion for this workload would be served.
+
+    Dims are within 0.5 to 2 times those of the workload, int arguments (steps, say, over which
+    errors grow) within 0.5 to 1.
+
+    Args:
+        reference: Whose domain is drawn from.
+        workload: The confirmed sizes.
+        bounds: Least and most elements of all arrays together, relative to the workload.
+        rng: Draws sizes and seed.
+
+    Returns:
+        None where the domain holds no such sizes, or none was found.
+    """
+    contract = reference.contract
+    least, most = (bound * _elements(contract, workload.sizes) for bound in bounds)
+    for _ in range(_ATTEMPTS):
+        sizes = {
+            name: _near(n, 2 * n if name in contract.dims else n, rng)
+            for name, n in workload.sizes.items()
+        }
+        if sizes == workload.sizes or not allows(contract, sizes):
+            continue
+        if least <= _elements(contract, sizes) <= most:
+            return Case(sizes, int(rng.integers(2**62)), "plain", workload.scalars)
+    return None
+
+
+def _near(confirmed: int, most: int, rng: np.random.Generator) -> int:
+    """Any size near the confirmed one; as often one that divides it, or is divided by it."""
+    least = confirmed - confirmed // 2
+    if confirmed < 1:
+        return confirmed
+    if rng.random() < 0.25:
+        return int(rng.choice([least, confirmed, most]))
+    return int(rng.integers(least, most + 1))
+
+
+def _elements(contract: Contract, sizes: Mapping[str, int]) -> int:
+    return sum(prod(shape_of(part.dims or (), sizes)) for part in contract.parts)
+
+
+def nearby_envelope(envelope: Envelope) -> Envelope:
+    """The envelope of a workload, widened for sizes near it."""
+    return Envelope(
+        tuple(
+            limits
+            and replace(
+                limits, largest=_NEARBY_SLACK * limits.largest, rms=_NEARBY_SLACK * limits.rms
+            )
+            for limits in envelope.limits
+        )
+    )
+
+
+def almost_same(reference: Reference, call: Call, rng: np.random.Generator) -> Call:
+    """A call that differs from another in one or two elements of one array.
+
+    An element takes a newly drawn value, or two change places, which leaves sums as they were. What
+    a callable `inputs` gives may not be touched (it could be sorted, say) and is drawn anew.
+    """
+    case = Case(dict(call.sizes), int(rng.integers(2**62)))
+    scalars = {n: v for n, v in call.values.items() if not isinstance(v, np.ndarray)}
+    drawn = {**draw_inputs(reference, case), **scalars}
+    arrays = [n for n, v in call.values.items() if isinstance(v, np.ndarray) and v.size > 1]
+    if callable(reference.options.inputs) or not arrays:
+        return Call(call.sizes, drawn)
+    name = str(rng.choice(arrays))
+    changed = call.values[name].copy()
+    flat, fresh = changed.reshape(-1), drawn[name].reshape(-1)
+    first, second = rng.choice(flat.size, 2, replace=False, shuffle=False)
+    if rng.random() < 0.5:
+        flat[first] = fresh[first]
+    else:
+        flat[[first, second]] = flat[[second, first]]
+    return Call(call.sizes, {**call.values, name: changed})
