@@ -12,13 +12,14 @@ It is an object with any of
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from outpace.codegen.constraints import constraints_of
 from outpace.codegen.parameters import read_parameter
+from outpace.codegen.visible import hidden_character
 from outpace.errors import DraftError
 from outpace.model import Draft, Provenance, Scalar
 
@@ -49,6 +50,9 @@ def read_header(text: str) -> dict[str, Any]:
     for key, kind, called in _KINDS:
         if not isinstance(header.get(key, kind()), kind):
             raise DraftError(f"`{key}` in the header line must be a JSON {called}")
+    if (hidden := hidden_character("".join(_strings(header)))) is not None:
+        name, _, _ = hidden.partition(" ")
+        raise DraftError(f"the header line holds a character that is not shown, {name}")
     for name, value in header.get("flags", {}).items():
         if not isinstance(value, Scalar):
             raise DraftError(f"the flag {name!r} must be a number, a boolean or a string")
@@ -83,6 +87,15 @@ def declared_draft(
         header.get("flags", {}),
         msgspec.structs.replace(provenance, idea=header.get("idea", provenance.idea)),
     )
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string in a JSON value; names too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            yield from _strings(part)
 
 
 def _refuse_constant(text: str) -> None:

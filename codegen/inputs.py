@@ -102,6 +102,8 @@ def misfit(reference: Reference, case: Case) -> str | None:
         return f"its sizes must be {', '.join(names) or 'none'}"
     if not allows(contract, case.sizes):
         return "the contract does not allow these sizes"
+    if case.seed < 0:
+        return "its seed must not be negative"
     if case.flavour not in flavours_of(reference):
         return f"its flavour must be one of {', '.join(flavours_of(reference))}"
     unknown = set(case.scalars) - {a.name for a in contract.arguments if not a.is_array}

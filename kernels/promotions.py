@@ -357,6 +357,13 @@ def _refuse_edited_draft(path: Path, promotion: Promotion, files: dict[str, byte
             f"{path / name} is not the draft that was judged, so the reference is served; restore "
             "it, or put the edit to the test with `outpace judge`"
         )
+    # They become source, so that a name such as "x = 1; import os; y" would run.
+    declared, bound = {p.name: p.values for p in draft.parameters}, promotion.variant.params
+    if declared.keys() != bound.keys() or any(bound[n] not in declared[n] for n in declared):
+        raise CodecError(
+            f"{path / RECORD} binds parameters that {name} does not declare; restore it, or remove "
+            "the folder and tune again"
+        )
 
 
 # --- Writing ------------------------------------------------------------------------------------

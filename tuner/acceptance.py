@@ -274,8 +274,9 @@ def _same_special(wanted: Array, got: Array) -> Array:
 
 def _plain(value: Any) -> float | str:
     """A NumPy scalar as what a record holds; as text where a float would not be that number."""
-    is_float = np.asarray(value).dtype.kind == "f"
-    return float(value) if is_float or (value.real == value and float(value) == value) else str(value)
+    kind = np.asarray(value).dtype.kind
+    is_exact = kind not in "iu" or int(float(value)) == int(value)
+    return float(value) if kind != "c" and is_exact else str(value)
 
 
 def chaotic(contract: Contract, expected: Expected) -> str | None:

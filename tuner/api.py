@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from outpace.codegen.drafters import drafter_named
-from outpace.codegen.drafters.base import DraftingTask
+from outpace.codegen.llm.budget import Spent
+from outpace.codegen.llm.options import ModelOptions
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, UsageError
 from outpace.kernels import promotions as store
@@ -19,10 +19,11 @@ from outpace.kernels.target import current_target
 from outpace.model import Draft, Promotion, Speedup, Status, Target, Trial, Workload
 from outpace.tuner.campaign import Budget, Campaign
 from outpace.tuner.check import CheckResult, check
+from outpace.tuner.drafting import MODEL, choose, draft_rounds, open_drafter
 from outpace.tuner.events import QUIET, Message, Observer
 from outpace.tuner.journal import CampaignEnded, CampaignStarted, Journal, campaign_id
 
-__all__ = ["Budget", "CheckResult", "Result", "check", "judge", "tune"]
+__all__ = ["MODEL", "Budget", "CheckResult", "Result", "check", "judge", "tune"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,6 +49,14 @@ class Result:
     notes: tuple[str, ...] = ()
     others: tuple[StoredPromotion, ...] = ()
     """Promotions that were written for the other workloads, where another variant was best."""
+    spent: Spent | None = None
+    """What drafting by a model cost, earlier runs of the campaign included; None without one."""
+
+    @property
+    def cost_per_promotion(self) -> float | None:
+        """US dollars of drafting for each promoted kernel; None where there is none of either."""
+        promoted = len(self.others) + (self.promotion is not None)
+        return self.spent.cost / promoted if self.spent is not None and promoted else None
 
     @property
     def speedup(self) -> Speedup | None:
@@ -77,12 +86,14 @@ def tune(
     promoted: Path | None = None,
     observer: Observer = QUIET,
     accept_risk: bool = False,
+    model: ModelOptions | None = None,
 ) -> Result:
     """Draft, check and time variants of a reference, and promote what is confirmed faster.
 
     Args:
         reference: A function decorated with `outpace.optimize`, or a `Reference`.
-        drafter: Name of the drafter.
+        drafter: Name of the drafter, or several with commas between: `builtin`, `openai`,
+            `replay:FILE`.
         languages: Languages to draft in.
         workloads: Names of the workloads that count; empty for all.
         budget: Minutes and drafts to spend; None for all drafts.
@@ -90,19 +101,22 @@ def tune(
         promoted: Folder for promotions instead of the one beside the module.
         observer: Receives events.
         accept_risk: Run drafts of a model even below isolation grade B.
+        model: Which model the drafter `openai` asks, and what it may spend.
 
     Raises:
         ContractError: The annotation is wrong, or the reference cannot be judged.
         UsageError: No such drafter, language or workload.
         StorageError: Journal or promotion cannot be written.
+        EnvironmentError_: The model's server does not answer.
     """
     truth = _reference_of(reference)
     for language in languages:
         _refuse_unavailable(language)
-    source = drafter_named(drafter)
+    choice = choose(drafter, languages, model)
     chosen = workloads_of(truth, workloads)
     _prepare_folder(truth, promoted, observer)
-    with _journal(truth, drafter, fresh=fresh) as journal:
+    with _journal(truth, choice.identity, fresh=fresh) as journal:
+        source = open_drafter(choice, journal.path)
         campaign = Campaign(
             truth,
             current_target(),
@@ -114,22 +128,11 @@ def tune(
             accept_risk=accept_risk,
         )
         campaign.prepare()
-        trials: tuple[Trial, ...] = ()
-        notes: list[str] = []
-        for round_ in range(campaign.budget.rounds):
-            task = DraftingTask(truth, campaign.target, tuple(languages), trials, round_)
-            proposal = source.propose(task)
-            for note in proposal.notes:
-                observer.notice(Message(note))
-            notes += proposal.notes
-            if not proposal.drafts:
-                break
-            campaign.explore(proposal.drafts, (round_ + 1) / campaign.budget.rounds)
-            trials = tuple(campaign.trials)
+        drafting = draft_rounds(campaign, source, choice)
         campaign.explore(())
         campaign.compare_contenders()
         promotions = campaign.confirm_best()
-        return _result(campaign, promotions, None, notes)
+        return replace(_result(campaign, promotions, None, drafting.notes), spent=drafting.spent)
 
 
 def judge(

@@ -48,12 +48,10 @@ class Budget:
     Attributes:
         minutes: No new evaluation starts after this; a confirmation that has begun is finished.
         drafts: Variants to evaluate.
-        rounds: Times the drafter is asked.
     """
 
     minutes: float | None = None
     drafts: int | None = None
-    rounds: int = 2
 
 
 class Campaign:
@@ -167,6 +165,12 @@ class Campaign:
                 for variant, outcome in self.evaluator.evaluate(batch, pacer):
                     self._exploration.tell(variant, outcome)
                 batch = self._next_batch(share)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the budget leaves nothing for further drafts."""
+        drafts = self.budget.drafts
+        return self._out_of_time() or (drafts is not None and self.evaluator.spent >= drafts)
 
     def compare_contenders(self) -> None:
         """Screen again the variants among which the choice of finalists is close."""
@@ -354,7 +358,8 @@ class Campaign:
     def _over_numba(self, finalist: Evaluation) -> dict[str, float]:
         """Screened speedup over the plain Numba draft, where it was evaluated."""
         for other in self.evaluator.evaluations.values():
-            if other.variant.draft.provenance.idea == PLAIN_IDEA:
+            provenance = other.variant.draft.provenance
+            if provenance.drafter == "builtin" and provenance.idea == PLAIN_IDEA:
                 return {name: other.seconds[name] / s for name, s in finalist.seconds.items()}
         return {}
 

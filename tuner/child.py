@@ -22,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+from outpace import environment
 from outpace.errors import EnvironmentError_
 from outpace.tuner.view import DEVICES, View, module_path, readable_paths
 
@@ -29,8 +30,6 @@ _SPAWNER = (
     "import sys; sys.path[:] = {path!r}; from outpace.tuner.namespaces import main; main({setup!r})"
 )
 _SPAWN_LIMIT = 60.0
-_MARK = "OUTPACE_RUN"
-"""Names a run in the environment of its processes, where nothing else tells them from others."""
 _SWEEPS = 100
 
 
@@ -45,7 +44,7 @@ class Child:
         self,
         command: Sequence[str],
         *,
-        environment: Mapping[str, str],
+        variables: Mapping[str, str],
         folder: Path | None,
         descriptors: Sequence[int],
         log: IO[bytes],
@@ -55,7 +54,7 @@ class Child:
 
         Args:
             command: Program and arguments.
-            environment: All of its environment.
+            variables: All of its environment.
             folder: Its working folder, or None for this one; with a view the view's scratch folder.
             descriptors: Descriptors that it inherits, besides `log` as its output.
             log: File for what it prints.
@@ -80,7 +79,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**environment, _MARK: self._mark},
+                env={**variables, environment.RUN_MARK: self._mark},
                 cwd=folder,
                 pass_fds=descriptors,
                 start_new_session=True,
@@ -165,9 +164,9 @@ class Child:
 
     def _sweep(self) -> None:
         """Kill whatever carries the mark of this run in its environment, until nothing does."""
-        mark = f"{_MARK}={self._mark}".encode()
+        mark = f"{environment.RUN_MARK}={self._mark}".encode()
         for _ in range(_SWEEPS):
-            found = [pid for pid in _processes() if pid != self.pid and mark in _environment(pid)]
+            found = [pid for pid in _processes() if pid != self.pid and mark in _variables(pid)]
             if not found:
                 return
             for pid in found:
@@ -179,7 +178,7 @@ def _processes() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
 
 
-def _environment(pid: int) -> list[bytes]:
+def _variables(pid: int) -> list[bytes]:
     """What a process was started with; empty for one that is not ours or has ended."""
     try:
         return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -199,7 +198,7 @@ def namespaces_refused() -> str | None:
         view = View(readable_paths(), str(scratch.parent), str(scratch), None, building=False)
         command = [sys.executable, "-I", "-S", "-c", "import os; os._exit(os.getpid() != 1)"]
         try:
-            child = Child(command, environment={}, folder=None, descriptors=(), log=log, view=view)
+            child = Child(command, variables={}, folder=None, descriptors=(), log=log, view=view)
         except EnvironmentError_ as error:
             return str(error)
         code = child.wait(_SPAWN_LIMIT)

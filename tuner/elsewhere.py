@@ -26,7 +26,7 @@ def records_elsewhere(journal: Journal, reference: str, draft: Draft) -> list[Re
     Args:
         journal: Of the campaign that asks; those beside it are read, and it for sibling drafts.
         reference: Name of the reference.
-        draft: Its own variants in this campaign are left out.
+        draft: Those of its own variants that this campaign takes over as they are, are left out.
     """
     sources: dict[str, list[Record]] = {}
     failures: list[tuple[str, Record]] = []
@@ -50,6 +50,7 @@ def _like(
     journal: Journal, reference: str, draft: Draft
 ) -> Iterator[tuple[str, Screened | TrialRecord]]:
     """Records of variants like those of a draft, with the target they were made on."""
+    known = {record.variant.hash for record in journal.unfinished()}
     for other in (journal, *_beside(journal)):
         try:
             found = other.records()
@@ -61,14 +62,23 @@ def _like(
                 target = record.target if record.reference == reference else ""
             elif target and isinstance(record, Screened | TrialRecord):
                 is_own = other is journal and record.variant.draft.hash == draft.hash
-                if not is_own and _is_like(draft, record.variant):
+                is_known = isinstance(record, TrialRecord) or record.variant.hash in known
+                if _is_like(draft, record.variant) and not (is_own and is_known):
                     yield target, record
 
 
 def _beside(journal: Journal) -> Iterator[Journal]:
-    """Journals of the campaigns on functions of the same name, the newest first."""
-    function = journal.path.name.rpartition("-")[0]
-    folders = [path for path in journal.path.parent.glob(f"{function}-*") if path != journal.path]
+    """Journals of the campaigns on functions of the same name, the newest first.
+
+    Earlier records of the same campaign that were set aside are not wanted.
+    """
+    own = journal.path.name
+    function = own.rpartition("-")[0]
+    folders = [
+        path
+        for path in journal.path.parent.glob(f"{function}-*")
+        if path.name != own and not path.name.startswith(f"{own}.")
+    ]
     folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     return (Journal(path) for path in folders[:MOST_CAMPAIGNS])
 

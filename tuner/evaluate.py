@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from outpace import environment
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference
+from outpace.codegen.visible import hidden_character, shown
 from outpace.errors import StorageError
 from outpace.kernels.languages import language_named
 from outpace.model import Counterexample, Draft, Grade, Mismatch, Speedup, Status, Trial, Variant
@@ -73,13 +74,13 @@ def trial_of(
         variant.params,
         workload,
         status,
-        reason,
+        shown(reason),
         grade,
         stage,
         speedup,
         counterexample=counterexample,
-        label=variant.label,
-        details=details[:8000],
+        label=shown(variant.label),
+        details=shown(details[:8000]),
         tokens=variant.draft.provenance.tokens,
         cost=variant.draft.provenance.cost,
     )
@@ -115,6 +116,10 @@ def build_and_check(
     Raises:
         StorageError: There is no room for the build.
     """
+    if (hidden := hidden_character(variant.draft.source)) is not None:
+        return trial_of(
+            variant, Status.INVALID, f"it holds a character that is not shown: {hidden}"
+        )
     language = language_named(variant.draft.language)
     try:
         build = _write_source(f"draft{language.suffix}", language.bind(variant))

@@ -13,7 +13,9 @@ from math import exp, log, sqrt
 from os import sched_getaffinity
 from statistics import fmean
 
-from outpace.model import Draft, Grade, Status, Trial, Variant
+from msgspec.structs import replace
+
+from outpace.model import Draft, Grade, PairSamples, Status, Trial, Variant
 from outpace.tuner.counterexamples import Counterexamples
 from outpace.tuner.evaluate import Evaluation, build_and_check, trial_of
 from outpace.tuner.events import Ended, Moved, Observer, Planned, Timed
@@ -105,7 +107,12 @@ class Evaluator:
     def known(self, draft: Draft) -> list[tuple[Variant, Outcome]]:
         """What this run and earlier ones found out about variants of a draft."""
         records = (r for r in self._journal.records() if isinstance(r, TrialRecord | Screened))
-        variants = [r.variant for r in records if r.variant.draft.hash == draft.hash]
+        bindings = [r.variant.params for r in records if r.variant.draft.hash == draft.hash]
+        # Stored parameters come back sorted by name; people are shown those of one draft alike.
+        names = [parameter.name for parameter in draft.parameters]
+        variants = [
+            Variant(draft, {n: b[n] for n in names}) for b in bindings if len(b) == len(names)
+        ]
         return self._recalled(variants)[0]
 
     def evaluate(self, variants: Sequence[Variant], pacer: Worker) -> list[tuple[Variant, Outcome]]:
@@ -135,6 +142,31 @@ class Evaluator:
         if trial.counterexample is not None:
             self._counterexamples.keep(trial.counterexample)
         self._observer.notice(Ended(variant.hash, trial))
+
+    def refuse(self, draft: Draft, reason: str) -> None:
+        """Record that a draft was refused before it was built; once, over all runs."""
+        for variant in self._recalled([Variant(draft)])[1]:
+            self._observer.notice(Planned(variant.label, variant.hash, draft.language))
+            self._outcomes[variant.hash] = Failed(Status.INVALID)
+            self.end(variant, trial_of(variant, Status.INVALID, reason, stage="draft"))
+
+    def timed(self) -> list[Trial]:
+        """One trial for each right variant at each workload as it was screened, for drafters."""
+        found = []
+        for evaluation in self.evaluations.values():
+            for plan in self._plans:
+                trial = trial_of(
+                    evaluation.variant,
+                    Status.INCONCLUSIVE,
+                    f"{screened_ratio(plan, evaluation):.2f}x of the reference when screened",
+                    workload=plan.workload.name,
+                    stage="screen",
+                    grade=evaluation.grade,
+                )
+                seconds = evaluation.seconds[plan.workload.name]
+                samples = (PairSamples((plan.reference_seconds,), (seconds,)),)
+                found.append(replace(trial, samples=samples))
+        return found
 
     def rebuild(self, evaluation: Evaluation) -> Trial | None:
         """Build a variant again whose build was not kept; the trial if it fails now."""

@@ -82,7 +82,7 @@ def start(setup: dict[str, Any], home: Path, log: IO[bytes]) -> Child:
     code = _SPAWN.format(path=list(path), setup=json.dumps(setup))
     return Child(
         [sys.executable, "-I", "-c", code],
-        environment=_environment(home),
+        variables=_variables(home),
         folder=home if is_draft else None,
         descriptors=[setup[name] for name in ("commands", "replies", "inputs", "outputs")],
         log=log,
@@ -90,7 +90,7 @@ def start(setup: dict[str, Any], home: Path, log: IO[bytes]) -> Child:
     )
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _variables(folder: Path) -> dict[str, str]:
     """The same for the reference and for drafts.
 
     The C library's allocator is told to keep freed memory. By default it gives the top of the heap

@@ -132,7 +132,7 @@ def _start(
     task = {"view": asdict(view), "layers": asdict(wanted), "devices": DEVICES, **task}
     return Child(
         [sys.executable, "-I", "-c", _SPAWN.format(path=list(module_path()), main=main, task=task)],
-        environment=environment.worker_environment(HOME=str(scratch), TMPDIR=str(scratch)),
+        variables=environment.worker_environment(HOME=str(scratch), TMPDIR=str(scratch)),
         folder=scratch,
         descriptors=descriptors,
         log=log,

@@ -164,7 +164,7 @@ def encode_line(record: Record) -> bytes:
 
 
 def record_files(folder: Path) -> list[Path]:
-    """The files of a log, none if the folder does not exist.
+    """The files of a log, none if the folder does not exist; a file stands for itself.
 
     Raises:
         StorageError: The folder is there but cannot be listed.
@@ -173,6 +173,8 @@ def record_files(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if path.suffix == ".jsonl")
     except FileNotFoundError:
         return []
+    except NotADirectoryError:
+        return [folder]
     except OSError as error:
         raise cannot_read(folder, error) from error
 

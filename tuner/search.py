@@ -1,91 +1,73 @@
-"""How variants are chosen: strategies that are asked for points and told what came of them."""
+"""How variants are chosen: strategies that are asked for points and told what came of them.
+
+    search = make_strategy(DEFAULT, space, seed, warm)
+    while points := search.ask(workers):
+        for point in points:
+            search.tell(point, Measured(seconds))
+
+A strategy never asks for an invalid point, nor for one twice. Several points may be asked for
+before any is told; they may be told in any order. How each strategy chooses is said in
+`outpace.tuner.strategies`, one file each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
+from collections.abc import Sequence
 
 from outpace.errors import UsageError
-from outpace.model import Scalar, Status
-from outpace.tuner.space import Point, SearchSpace
+from outpace.tuner.space import SearchSpace
+from outpace.tuner.strategies.base import Failed, Measured, Outcome, Record, Strategy
+from outpace.tuner.strategies.exhaustive import ExhaustiveSearch
+from outpace.tuner.strategies.sampling import RandomSearch
+from outpace.tuner.strategies.surrogate import SurrogateSearch
 
+__all__ = [
+    "ADAPTERS",
+    "DEFAULT",
+    "STRATEGIES",
+    "Failed",
+    "Measured",
+    "Outcome",
+    "Record",
+    "Strategy",
+    "make_strategy",
+]
 
-@dataclass(frozen=True)
-class Measured:
-    """A point was timed; seconds, or a time relative to anything fixed."""
-
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A point could not be timed."""
-
-    status: Status
-
-
-Outcome = Measured | Failed
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a point of a like space took elsewhere; None where it failed."""
-
-    params: dict[str, Scalar]
-    seconds: float | None
-    source: str = ""
-
-
-class Strategy(Protocol):
-    """Chooses points. Never asks for an invalid point, nor for one twice, nor for one it was told.
-
-    Equal seeds and equal answers give equal questions.
-    """
-
-    def ask(self, count: int) -> list[Point]:
-        """Up to `count` points to try at once; fewer when the space is used up."""
-
-    def tell(self, point: Point, outcome: Outcome) -> None:
-        """What came of a point, asked for or not, in any order."""
-
-
-DEFAULT = "random"
-STRATEGIES = ("exhaustive", "random")
+DEFAULT = "surrogate"
+STRATEGIES = ("surrogate", "random", "exhaustive")
+ADAPTERS = ("kernel_tuner:NAME", "optuna")
+"""Strategies of other tuners, for comparison; they need the extra `search`."""
 
 
 def make_strategy(name: str, space: SearchSpace, seed: int, warm: Sequence[Record]) -> Strategy:
-    """A strategy by name; raises UsageError for an unknown one."""
-    del warm
-    if name not in STRATEGIES:
-        raise UsageError(f"no strategy {name!r}; there are {', '.join(STRATEGIES)}")
-    return _InOrder(_order(name, space, np.random.default_rng(seed)))
+    """A strategy by name.
 
+    Args:
+        name: One of `STRATEGIES` or `ADAPTERS`.
+        space: Where to search.
+        seed: Of all its draws.
+        warm: What is known from the same draft on other targets or at other sizes, or from
+            sibling drafts; `surrogate` alone makes use of it.
 
-def _order(name: str, space: SearchSpace, rng: np.random.Generator) -> Iterator[Point]:
-    if space.points is None:
-        while True:
-            yield tuple(space.sample(rng, 1)[0].tolist())
-    rows = range(len(space.points)) if name == "exhaustive" else rng.permutation(len(space.points))
-    for row in rows:
-        yield tuple(space.points[row].tolist())
+    Raises:
+        UsageError: There is no such strategy, or it cannot search this space.
+        EnvironmentError_: It needs a package that is not installed.
+    """
+    if name == "surrogate":
+        return SurrogateSearch(space, seed, warm)
+    if name == "random":
+        return RandomSearch(space, seed)
+    if name == "exhaustive":
+        return ExhaustiveSearch(space)
+    if name == "optuna":
+        from outpace.tuner.strategies.optuna import OptunaSearch  # noqa: PLC0415  (an extra)
 
+        return OptunaSearch(space, seed)
+    kind, _, inner = name.partition(":")
+    if kind == "kernel_tuner" and inner:
+        from outpace.tuner.strategies.kernel_tuner import (  # noqa: PLC0415  (an extra)
+            KernelTunerSearch,
+        )
 
-class _InOrder:
-    def __init__(self, order: Iterator[Point]) -> None:
-        self._order = order
-        self._seen: set[Point] = set()
-
-    def ask(self, count: int) -> list[Point]:
-        asked: list[Point] = []
-        while len(asked) < count and (point := next(self._order, None)) is not None:
-            if point not in self._seen:
-                self._seen.add(point)
-                asked.append(point)
-        return asked
-
-    def tell(self, point: Point, outcome: Outcome) -> None:
-        del outcome
-        self._seen.add(point)
+        return KernelTunerSearch(inner, space, seed)
+    raise UsageError(f"no strategy {name!r}; there are {', '.join((*STRATEGIES, *ADAPTERS))}")

@@ -185,7 +185,7 @@ def _clone(number: int, *, programs: bool) -> _Code:
         (_EQUAL, 0, 5, number),
         (_LOAD, 0, 0, _FIRST),
         (_BITS, 0, 2, _CLONE_THREAD),
-        (_BITS, 1, 0, _CLONE_VFORK),
+        (_BITS, 1, 0, _CLONE_VFORK | _CLONE_NEW),
         (_ANSWER, 0, 0, _ALLOW),
         (_ANSWER, 0, 0, _REFUSE),
     ]

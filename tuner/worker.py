@@ -229,7 +229,7 @@ def _allocation_seconds(arrays: list[tuple[list[int], str]]) -> float:
                 array.fill(0)
         costs.append(((middle - begin) - (time.perf_counter() - middle)) / repeats)
         repeats = max(1, min(500, (1 << 20) // (sum(array.nbytes for array in fresh) + 1)))
-        del fresh
+        del fresh  # the last array lives on in `array`, as a caller's last result does
     return max(0.0, sorted(costs[1:])[2])
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from outpace.codegen.drafters.base import Drafter, DraftingTask, Proposal
 from outpace.errors import UsageError
 
-KNOWN = ("builtin",)
-"""Names that `drafter_named` takes."""
+KNOWN = ("builtin", "openai", "replay:FILE")
+"""Names of drafters; those of models belong to a campaign, see `outpace.tuner.drafting`."""
 
 
 def drafter_named(name: str) -> Drafter:
-    """The drafter of that name.
+    """The drafter of that name that needs no campaign.
 
     Raises:
         UsageError: There is none; the message lists the known ones.
@@ -19,6 +19,8 @@ def drafter_named(name: str) -> Drafter:
         from outpace.codegen.drafters.builtin import BuiltinDrafter  # noqa: PLC0415  (on demand)
 
         return BuiltinDrafter()
+    if name == "openai" or name.startswith("replay:"):
+        raise UsageError(f"the drafter {name!r} drafts in a campaign; use `outpace tune`")
     raise UsageError(f"there is no drafter {name!r}; known are: {', '.join(KNOWN)}")
 
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from outpace.codegen.header import declared_draft, read_header
 from outpace.codegen.parameters import write_parameter
+from outpace.codegen.visible import hidden_character
 from outpace.errors import DraftError
 from outpace.model import Contract, Draft, Provenance, Variant
 
@@ -81,8 +82,10 @@ def parse_draft(text: str, language: Language, provenance: Provenance) -> Draft:
     """A draft from the text of its file, with or without a header line.
 
     Raises:
-        DraftError: The header line is malformed.
+        DraftError: The header line is malformed, or the text holds characters that are not shown.
     """
+    if (hidden := hidden_character(text)) is not None:
+        raise DraftError(f"the draft holds a character that no reader would see: {hidden}")
     first, _, rest = text.partition("\n")
     opening = f"{language.comment} {MARK}"
     if not first.startswith(opening):

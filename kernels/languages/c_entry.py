@@ -108,7 +108,8 @@ def load_entry(path: Path, contract: Contract) -> Kernel:
     """
     _check_layouts()
     with _float_state_kept():
-        library = ctypes.CDLL(str(path))
+        # It keeps the interpreter's lock: kernels with static memory cannot run twice at a time.
+        library = ctypes.PyDLL(str(path))
     entry = library[ENTRY]
     entry.restype = None
     entry.argtypes = [

@@ -5,6 +5,9 @@ Variables:
     OUTPACE_PROMOTED: Folder that holds promotions instead of the one beside each module.
     OUTPACE_READABLE: Folders, with colons between, that drafts' processes may read besides those of
         Python, its packages and the system: for libraries that are installed elsewhere.
+    OPENAI_API_KEY: The key that a model's server asks for; it is written nowhere, and no draft's
+        process gets it.
+    OPENAI_BASE_URL: Address of that server where none is given.
     CC: The C compiler, with arguments if need be, instead of the first on PATH.
     XDG_*: As the XDG base directory specification says, through platformdirs.
 """
@@ -13,6 +16,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+
+RUN_MARK = "OUTPACE_RUN"
+"""Variable that names the run to which a process belongs."""
 
 
 def disabled() -> bool:
@@ -63,7 +69,20 @@ def c_compiler() -> str:
     return os.environ.get("CC", "").strip()
 
 
+def model_key() -> str | None:
+    """The key for a model's server, or None."""
+    return os.environ.get("OPENAI_API_KEY", "").strip() or None
+
+
+def model_url() -> str | None:
+    """Address of a model's server given by OPENAI_BASE_URL, or None."""
+    return os.environ.get("OPENAI_BASE_URL", "").strip() or None
+
+
 def worker_environment(**extra: str) -> dict[str, str]:
-    """The scrubbed environment of a draft's process: nothing but what compilers need."""
-    kept = {k: v for k, v in os.environ.items() if k in ("PATH", "CC", "LANG", "LC_ALL", "TZ")}
-    return {**kept, **extra}
+    """The scrubbed environment of a draft's process: nothing but what compilers need.
+
+    The mark of a run, by which its processes are found, is handed on to what it starts.
+    """
+    wanted = ("PATH", "CC", "LANG", "LC_ALL", "TZ", RUN_MARK)
+    return {**{k: v for k, v in os.environ.items() if k in wanted}, **extra}

@@ -32,8 +32,8 @@ class Status(StrEnum):
 class Grade(StrEnum):
     """How well a draft's process was isolated while it was judged.
 
-    A: process, seccomp, Landlock and namespaces. B: without namespaces. C: process and seccomp.
-    D: a process alone.
+    A: process, seccomp, Landlock and namespaces. B: without one of the last two. C: process and
+    seccomp. D: a process alone.
     """
 
     A = "A"

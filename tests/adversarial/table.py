@@ -1,6 +1,6 @@
 """Writes docs/hostile-drafts.md, the table of all hostile drafts.
 
-    python tests/adversarial/table.py
+python tests/adversarial/table.py
 """
 
 from __future__ import annotations

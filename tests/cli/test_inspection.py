@@ -143,6 +143,8 @@ def test_doctor(outpace, outpace_json):
     assert findings["numba"]["ok"]
     assert {"C compiler", "cores", "memory", "GPU", "MPI", "clock"} <= set(findings)
     assert all(f["hint"] for f in answer["findings"] if not f["ok"])
+    assert findings["isolation: libraries"]["ok"]
+    assert findings["isolation grade"]["value"] in "ABCD"
     done = outpace("doctor")
     assert done.exit_code == 0
     assert "numba" in done.stdout

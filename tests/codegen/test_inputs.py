@@ -274,6 +274,7 @@ def test_a_case_is_read_as_it_is_written():
         ('{"sizes": {"n": 1}}', "its sizes must be n, k"),
         ('{"sizes": {"n": 1.5, "k": 1}}', "cannot be read"),
         ('{"sizes": {"n": -1, "k": 1}}', "does not allow these sizes"),
+        ('{"sizes": {"n": 1, "k": 1}, "seed": -1}', "must not be negative"),
         ('{"sizes": {"n": 1, "k": 1}, "flavour": "sweet"}', "must be one of plain, offset"),
         ('{"sizes": {"n": 1, "k": 1}, "scalars": {"u": 1}}', "'u' is no scalar argument"),
     ],

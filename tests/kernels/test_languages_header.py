@@ -16,8 +16,8 @@ NUMBERS = (
     | st.integers(-(2**63), 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
 )
-TEXTS = st.text(max_size=4)
-VALUES_OF_PARAMETERS = st.sampled_from([NUMBERS, TEXTS.filter(str.isprintable)]).flatmap(
+TEXTS = st.text(max_size=4).filter(str.isprintable)
+VALUES_OF_PARAMETERS = st.sampled_from([NUMBERS, TEXTS]).flatmap(
     lambda kind: st.lists(kind, min_size=1, max_size=3, unique=True)
 )
 NAMES = st.sampled_from(["TILE", "unroll", "λ", "T2"])

@@ -59,7 +59,7 @@ def test_a_short_search_finds_no_correct_variant_far_outside(one, data):
 
 
 @pytest.mark.soak
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 @pytest.mark.parametrize("one", CHEAP, ids=lambda one: one.name)
 def test_a_long_search_finds_no_correct_variant_far_outside(one, data):

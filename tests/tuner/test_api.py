@@ -122,7 +122,7 @@ def test_a_wrong_draft_comes_with_its_counterexample(tmp_path):
     assert result.promotion is None
     mismatch = result.trials[-1].counterexample.mismatch
     assert mismatch.output == "out"
-    assert np.isnan(mismatch.got)
+    assert mismatch.got != mismatch.expected  # the poison, which is not always NaN
     assert not (tmp_path / "promoted").exists()
 
 

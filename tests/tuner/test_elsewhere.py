@@ -3,7 +3,7 @@ import pytest
 from outpace.model import Draft, Grade, Parameter, Status, Variant
 from outpace.tuner.elsewhere import records_elsewhere
 from outpace.tuner.evaluate import trial_of
-from outpace.tuner.journal import CampaignStarted, Journal, Screened, TrialRecord
+from outpace.tuner.journal import CampaignEnded, CampaignStarted, Journal, Screened, TrialRecord
 
 DRAFT = Draft("numba", "a", (Parameter("T", (1, 2, 4)),))
 SIBLING = Draft("numba", "b", (Parameter("T", (2, 8)),))
@@ -39,9 +39,13 @@ def write(path, *records):
 
 
 def test_other_targets_and_sibling_drafts_are_sources(journal, tmp_path):
-    journal.append(screened(DRAFT, {"w": 2.0}, T=1))  # its own: known, not borrowed
+    journal.append(screened(DRAFT, {"w": 8.0}, T=4))  # of a run that ended: not taken as it is
+    journal.append(CampaignEnded(summary="over"))
+    journal.append(started("here"))
+    journal.append(screened(DRAFT, {"w": 2.0}, T=1))  # of a run that goes on: known
     journal.append(screened(SIBLING, {"w": 4.0}, T=8))
     journal.append(screened(STRANGER, {"w": 4.0}, U=8))
+    write(tmp_path / "f-0000.20260101T000000Z", started("here"), screened(DRAFT, {"w": 2.0}, T=2))
     write(
         tmp_path / "f-1111",
         started("there"),
@@ -51,11 +55,13 @@ def test_other_targets_and_sibling_drafts_are_sources(journal, tmp_path):
     )
     found = records_elsewhere(journal, "m.py:f", DRAFT)
     assert [(r.params, r.seconds) for r in found] == [
+        ({"T": 4}, pytest.approx(0.125)),
         ({"T": 8}, pytest.approx(0.25)),
         ({"T": 2}, pytest.approx(0.25)),
         ({"T": 4}, None),
     ]
-    assert found[0].source != found[1].source == found[2].source
+    assert len({r.source for r in found}) == 3
+    assert found[2].source == found[3].source
 
 
 def test_other_references_and_damaged_journals_are_left_out(journal, tmp_path):

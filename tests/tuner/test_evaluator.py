@@ -189,6 +189,14 @@ def test_a_race_allows_for_a_busy_machine():
     assert race.seconds == pytest.approx(1.1)
 
 
+def test_calls_of_the_reference_that_were_disturbed_do_not_count():
+    race = _Race(PLAN, None, best=1.0)
+    race.times = [9.0, 3.0, 2.2, 2.2]
+    race.paces = [9.0, 7.0, 1.0, 4.0]
+    assert race.is_lost
+    assert race.seconds == pytest.approx(2.2)
+
+
 def test_without_another_variant_there_is_no_race():
     race = _Race(PLAN, None, best=None)
     race.times = [5.0] * 8

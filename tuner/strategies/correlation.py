@@ -26,13 +26,13 @@ from outpace.model import Parameter
 Array = np.ndarray[Any, Any]
 
 RELEVANCES = (0.05, 0.15, 0.3, 0.5, 0.7, 0.9)
-REACHES = (0.1, 0.25, 0.5, 1.0)
+REACHES = (0.1, 0.3, 1.0, 3.0)
 """In units of the distance between a parameter's smallest and largest value."""
 GAPS = (0.0, 0.5, 0.9)
-NOISES = (1e-4, 1e-3, 1e-2, 5e-2)
+NOISES = (1e-4, 1e-3, 1e-2)
 """Variance of what the parameters do not explain, relative to all variance."""
 USUAL_RELEVANCE, SPREAD_OF_RELEVANCE = 0.4, 0.55
-FITTED = 64
+FITTED = 48
 """Settings are fitted to this many timings at most; half of them the best."""
 BORDER = 1e12
 

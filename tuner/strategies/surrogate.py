@@ -4,7 +4,7 @@ A few points that lie far apart come first. Then every question is the candidate
 expected improvement. Timings enter as log odds of their ranks, so that neither a configuration
 that is a hundred times too slow nor the unit of time bends the model; points that failed share
 the worst ranks. How alike points are is learned (`correlation`), and drawn anew every time the
-number of timings has grown by an eighth. Points that are being tried count as if they had turned
+number of timings has grown by a tenth. Points that are being tried count as if they had turned
 out as expected, so that several can be asked for at once.
 
 Everything follows from the seed and from what was told, in the order in which it was told: after
@@ -28,11 +28,10 @@ from outpace.tuner.strategies.outlook import Outlook
 
 Array = np.ndarray[Any, Any]
 
-SPREAD_OUT = 8
-"""Points that are tried before there is a model."""
+SPREAD_OUT = 12
 BORROWED = 5
-"""The same where other targets' records say which."""
-GROWTH = 1.125
+"""Points of other targets' records that are tried before there is a model."""
+GROWTH = 1.1
 """The correlation is drawn anew when the timings have become more by this factor."""
 ELITE = 3
 """The best points whose neighbours are candidates."""
@@ -47,9 +46,17 @@ class SurrogateSearch:
         space: Where to search.
         seed: Of all draws.
         warm: What is known from elsewhere.
+        spread_out: Points that are tried before there is a model.
     """
 
-    def __init__(self, space: SearchSpace, seed: int, warm: Sequence[Record] = ()) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int,
+        warm: Sequence[Record] = (),
+        *,
+        spread_out: int = SPREAD_OUT,
+    ) -> None:
         self._space = space
         self._seed = seed
         self._correlation = Correlation.of(tuple(Axis(p) for p in space.parameters))
@@ -62,7 +69,7 @@ class SurrogateSearch:
         """Of every point that was told; infinite where it failed."""
         self._digested = 0
         """How many of the told points the model knows."""
-        self._next_draw = max(2, len(self._first)) if self._first else SPREAD_OUT
+        self._next_draw = max(2, len(self._first)) if self._first else spread_out
         self._outlook: Outlook | None = None
 
     def ask(self, count: int) -> list[Point]:

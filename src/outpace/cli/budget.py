@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from outpace.errors import UsageError
@@ -42,3 +43,17 @@ def parse_budget(text: str) -> Budget:
     raise UsageError(
         f"the budget {text!r} is not understood; write minutes (5, 5m, 90s) or drafts (12d)"
     )
+
+
+def within_minutes(budget: Budget, minutes: float | None) -> Budget:
+    """A budget that is spent after so many minutes at the latest.
+
+    Raises:
+        UsageError: They are not positive.
+    """
+    if minutes is None:
+        return budget
+    if not 0 < minutes < math.inf:
+        raise UsageError(f"--max-minutes must be positive, not {minutes:g}")
+    limits = [minutes, *([budget.minutes] if budget.minutes is not None else [])]
+    return replace(budget, minutes=min(limits))

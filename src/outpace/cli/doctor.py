@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from outpace.cli.boundary import Answer, respond
 from outpace.cli.exits import ExitCode
+from outpace.cli.models import BaseUrlOption, ModelOption, model_findings, model_options
 from outpace.cli.options import JsonOption
 
 if TYPE_CHECKING:
@@ -16,7 +19,14 @@ if TYPE_CHECKING:
     from outpace.cli.probes import Finding
 
 
-def doctor(as_json: JsonOption = False) -> None:
+def doctor(
+    llm: Annotated[
+        bool, typer.Option("--llm", help="Try the server of a model too, with small requests.")
+    ] = False,
+    base_url: BaseUrlOption = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show what this machine offers, and how to get what is missing.
 
     Exits 4 if something is missing without which nothing works.
@@ -25,7 +35,10 @@ def doctor(as_json: JsonOption = False) -> None:
     def work() -> Answer:
         from outpace.cli.probes import examine  # noqa: PLC0415
 
+        options = model_options(base_url, model) if llm else None
         findings = examine()
+        if options is not None:
+            findings += model_findings(options)
         healthy = all(f.ok or not f.essential for f in findings)
         payload = {
             "schema": "outpace.doctor/1",

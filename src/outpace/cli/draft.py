@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from outpace.cli.boundary import Answer, respond
+from outpace.cli.models import NoDocstringsOption
 from outpace.cli.options import (
     DrafterOption,
     JsonOption,
@@ -45,6 +46,10 @@ def draft(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the drafts here as files.")
     ] = None,
+    show_prompt: Annotated[
+        bool, typer.Option("--show-prompt", help="What a model would be asked first; asks nobody.")
+    ] = False,
+    no_docstrings: NoDocstringsOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show or write the drafts that a drafter proposes, and what it could not express."""
@@ -59,7 +64,7 @@ def draft(
         loaded = load_reference(reference)
         text = program_text(lift(loaded))
         payload = {"schema": "outpace.draft/1", "reference": loaded.name, "nests": text}
-        return Answer(payload, lambda console: _print_nests(console, text))
+        return Answer(payload, lambda console: _print_text(console, text))
 
     def drafts() -> Answer:
         from outpace.codegen.drafters import drafter_named  # noqa: PLC0415
@@ -82,7 +87,35 @@ def draft(
         }
         return Answer(payload, lambda console: _show(console, proposal, written))
 
-    respond(nests if show is Show.NESTS else drafts, as_json=as_json)
+    def prompt() -> Answer:
+        return _prompt(reference, split_list(language, "--language"), docstrings=not no_docstrings)
+
+    shown = nests if show is Show.NESTS else drafts
+    respond(prompt if show_prompt else shown, as_json=as_json)
+
+
+def _prompt(reference: str, languages: Sequence[str], *, docstrings: bool) -> Answer:
+    """What a model would be asked in the first round, by the first lineage."""
+    from outpace.codegen.llm.languages import directions  # noqa: PLC0415
+    from outpace.codegen.prompt import PromptRequest, build_prompt  # noqa: PLC0415
+    from outpace.codegen.reference import load_reference  # noqa: PLC0415
+    from outpace.kernels.machine import this_machine  # noqa: PLC0415
+    from outpace.kernels.target import current_target  # noqa: PLC0415
+
+    loaded = load_reference(reference)
+    wanted = tuple(languages) or read_settings(loaded.folder).languages
+    request = PromptRequest(
+        loaded,
+        current_target(),
+        this_machine(),
+        wanted,
+        direction=directions(wanted)[0],
+        docstrings=docstrings,
+    )
+    messages = [{"role": m.role, "content": m.content} for m in build_prompt(request)]
+    payload = {"schema": "outpace.draft/1", "reference": loaded.name, "prompt": messages}
+    text = "\n\n".join(f"[{m['role']}]\n\n{m['content']}" for m in messages)
+    return Answer(payload, lambda console: _print_text(console, text))
 
 
 def _entry(proposed: Draft) -> dict[str, Any]:
@@ -123,7 +156,7 @@ def _write(drafts: Sequence[Draft], folder: Path) -> list[Path]:
     return written
 
 
-def _print_nests(console: Console, text: str) -> None:
+def _print_text(console: Console, text: str) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     console.print(Text(text.rstrip("\n")), soft_wrap=True)

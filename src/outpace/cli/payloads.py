@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +24,7 @@ def tuned(result: Result) -> dict[str, Any]:
         "target": target(result.target),
         "trials": [_trial(trial) for trial in result.trials],
         "promotion": _promotion(result),
+        "spent": _spent(result),
     }
 
 
@@ -99,6 +101,8 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "speedup": speedup(trial.speedup),
         "grade": trial.grade.value,
         "counterexample": _counterexample(trial),
+        "tokens": trial.tokens,
+        "cost": trial.cost,
     }
 
 
@@ -110,6 +114,13 @@ def _counterexample(trial: Trial) -> dict[str, Any] | None:
     plain: dict[str, Any] = json_values(found)
     mismatch = plain.pop("mismatch")
     return {"case": plain, "mismatch": mismatch}
+
+
+def _spent(result: Result) -> dict[str, Any] | None:
+    """What drafting by a model has cost; None without one."""
+    if result.spent is None:
+        return None
+    return {**asdict(result.spent), "cost_per_promotion": result.cost_per_promotion}
 
 
 def _promotion(result: Result) -> dict[str, Any] | None:

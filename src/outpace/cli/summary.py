@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from outpace.codegen.inputs import Case
+    from outpace.codegen.llm.budget import Spent
     from outpace.tuner.api import CheckResult, Result
 
 _LISTED = 5
@@ -44,6 +45,8 @@ def show_campaign(
         _print_losers(console, result.trials)
     else:
         _print_promotions(console, result, override)
+    if result.spent is not None:
+        console.print(Text(_cost(result, result.spent)), soft_wrap=True)
     _print_notes(console, [note for note in result.notes if note not in told])
 
 
@@ -131,6 +134,20 @@ def promotion_panel(
     return Panel(
         Group(*lines), title="promoted", subtitle=grade, border_style="green", expand=False
     )
+
+
+def _cost(result: Result, spent: Spent) -> str:
+    """One sentence on what drafting by a model has cost."""
+    about = "at most " if spent.estimated else ""
+    sentence = (
+        f"drafting has cost {about}{style.plural(spent.tokens, 'token')} in "
+        f"{style.plural(spent.requests, 'request')}, ${spent.cost:.4f}"
+    )
+    if result.cost_per_promotion is None:
+        return f"{sentence}; no kernel was promoted"
+    promoted = len(result.others) + 1
+    tokens = round(spent.tokens / promoted)
+    return f"{sentence}: ${result.cost_per_promotion:.4f} and {tokens} tokens per promoted kernel"
 
 
 def why_nothing(result: Result) -> str:

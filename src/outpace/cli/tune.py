@@ -6,8 +6,20 @@ import typer
 
 from outpace import environment
 from outpace.cli.boundary import Answer, respond
-from outpace.cli.budget import parse_budget
+from outpace.cli.budget import parse_budget, within_minutes
 from outpace.cli.exits import of_campaign
+from outpace.cli.models import (
+    BaseUrlOption,
+    CostOption,
+    MinutesOption,
+    ModelOption,
+    NoDocstringsOption,
+    PriceOption,
+    RoundsOption,
+    SamplesOption,
+    TokensOption,
+    model_options,
+)
 from outpace.cli.options import (
     DrafterOption,
     JsonOption,
@@ -20,6 +32,7 @@ from outpace.cli.options import (
     split_list,
 )
 from outpace.cli.settings import read_settings
+from outpace.errors import UsageError
 
 RESUMABLE = "interrupted; nothing is lost, the same command goes on where this one stopped"
 
@@ -39,6 +52,15 @@ def tune(
     ] = False,
     promoted: PromotedOption = None,
     accept_risk: RiskOption = False,
+    base_url: BaseUrlOption = None,
+    model: ModelOption = None,
+    rounds: RoundsOption = None,
+    samples: SamplesOption = None,
+    max_tokens_total: TokensOption = None,
+    max_cost: CostOption = None,
+    max_minutes: MinutesOption = None,
+    price: PriceOption = None,
+    no_docstrings: NoDocstringsOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -63,11 +85,28 @@ def tune(
         settings = read_settings(loaded.folder)
         if spent is None:
             spent = parse_budget(settings.budget) if settings.budget else api.Budget()
+        spent = within_minutes(spent, max_minutes)
+        names = drafter or settings.drafter
+        asked = None
+        if api.MODEL in names.split(","):
+            asked = model_options(
+                base_url,
+                model,
+                rounds=rounds,
+                samples=samples,
+                most_tokens=max_tokens_total,
+                most_cost=max_cost,
+                most_minutes=spent.minutes,
+                price=price,
+                docstrings=not no_docstrings,
+            )
+        elif model is not None:
+            raise UsageError("--model needs --drafter openai, or builtin,openai")
         override = promoted or environment.promoted_override() or settings.promoted
         with watch.watching(quiet=quiet) as observer:
             result = api.tune(
                 loaded,
-                drafter=drafter or settings.drafter,
+                drafter=names,
                 languages=languages or settings.languages,
                 workloads=workloads,
                 budget=spent,
@@ -75,6 +114,7 @@ def tune(
                 promoted=override,
                 observer=observer,
                 accept_risk=accept_risk,
+                model=asked,
             )
         return Answer(
             payloads.tuned(result),

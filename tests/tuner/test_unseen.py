@@ -1,0 +1,160 @@
+"""Calls that a draft made for what is timed would get wrong."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jaxtyping import Float64, Int64
+
+import outpace
+from outpace.codegen.inputs import Case, draw_inputs
+from outpace.kernels.serve import covers
+from outpace.model import Workload
+from outpace.tuner.arena import ALIGNMENT, Arena, Layout, poison
+from outpace.tuner.process import Call
+from outpace.tuner.unseen import almost_same, draw_nearby
+
+seeds = st.integers(0, 2**32)
+
+
+def reference_of(function, **contract):
+    return outpace.reference(function, **contract).reference
+
+
+def blur(u: Float64[np.ndarray, "y x"], steps: int) -> Float64[np.ndarray, "y x"]:
+    return u * steps
+
+
+def transform(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    return u
+
+
+BLUR = reference_of(blur, workloads={"only": {"y": 100, "x": 30, "steps": 10}})
+POWERS = reference_of(transform, workloads={"only": {"n": 4096}}, where="n == 2**q")
+
+
+def sizes_near(reference, workload, bounds, seed):
+    case = draw_nearby(reference, workload, bounds, np.random.default_rng(seed))
+    return None if case is None else case.sizes
+
+
+@given(seeds, st.sampled_from([(0.0, 1.0), (1.0, 2.0), (1.0, 1.25)]))
+def test_nearby_sizes_would_be_served_and_are_others(seed, bounds):
+    workload = BLUR.contract.workloads[0]
+    sizes = sizes_near(BLUR, workload, bounds, seed)
+    assert sizes != workload.sizes
+    assert covers(workload.sizes, sizes)
+    assert sizes["steps"] <= 10
+    assert bounds[0] <= sizes["y"] * sizes["x"] / 3000 <= bounds[1]
+
+
+def test_nearby_sizes_are_larger_and_smaller_ones_with_any_remainder():
+    workload = BLUR.contract.workloads[0]
+    found = [sizes_near(BLUR, workload, (0.0, 2.0), seed) for seed in range(200)]
+    assert min(s["y"] for s in found) == 50
+    assert max(s["y"] for s in found) == 200
+    assert {s["x"] % 8 for s in found} == set(range(8))
+
+
+@given(seeds)
+def test_nearby_sizes_are_in_the_domain(seed):
+    workload = POWERS.contract.workloads[0]
+    assert sizes_near(POWERS, workload, (0.0, 1.0), seed) == {"n": 2048}
+    assert sizes_near(POWERS, workload, (1.0, 2.0), seed) == {"n": 8192}
+
+
+def test_where_the_domain_is_one_size_there_are_none_near_it():
+    only = reference_of(transform, workloads={"only": {"n": 64}}, where="n == 64")
+    assert sizes_near(only, only.contract.workloads[0], (0.0, 2.0), 0) is None
+
+
+def test_sizes_of_zero_stay_zero():
+    workload = Workload("none", {"y": 0, "x": 8, "steps": 0})
+    assert sizes_near(BLUR, workload, (0.0, 2.0), 0) is None or workload.sizes["y"] == 0
+
+
+def call_of(reference, seed):
+    case = Case.of_workload(reference.contract.workloads[0], seed)
+    return Call(case.sizes, draw_inputs(reference, case))
+
+
+@given(seeds)
+def test_an_almost_equal_call_differs_in_one_or_two_elements(seed):
+    call = call_of(BLUR, seed)
+    before = call.values["u"].copy()
+    other = almost_same(BLUR, call, np.random.default_rng(seed))
+    assert np.count_nonzero(other.values["u"] != before) in (1, 2)
+    assert other.values["steps"] == call.values["steps"]
+    assert np.array_equal(call.values["u"], before)
+
+
+def test_some_almost_equal_calls_have_the_same_elements_in_another_order():
+    call = call_of(BLUR, 1)
+    others = [almost_same(BLUR, call, np.random.default_rng(s)).values["u"] for s in range(40)]
+    kept = [np.array_equal(np.sort(u, None), np.sort(call.values["u"], None)) for u in others]
+    assert any(kept)
+    assert not all(kept)
+
+
+def lookup(u: Int64[np.ndarray, "n"]) -> Int64[np.ndarray, "n"]:
+    return u
+
+
+def test_what_a_callable_gives_is_drawn_anew_and_not_touched():
+    ordered = reference_of(
+        lookup,
+        workloads={"only": {"n": 50}},
+        inputs=lambda sizes, rng: {"u": np.sort(rng.integers(0, 1000, sizes["n"]))},
+    )
+    call = call_of(ordered, 2)
+    other = almost_same(ordered, call, np.random.default_rng(0)).values["u"]
+    assert not np.array_equal(other, call.values["u"])
+    assert np.array_equal(other, np.sort(other))
+
+
+DTYPES = ["float64", "float32", "int64", "int8", "complex128", "bool"]
+
+
+@settings(max_examples=50)
+@given(seeds, st.lists(st.tuples(st.integers(0, 300), st.sampled_from(DTYPES)), max_size=5))
+def test_arrays_anywhere_are_apart_with_their_margins_and_aligned_to_their_elements(seed, wanted):
+    room = sum(Layout.room(n * np.dtype(dtype).itemsize) for n, dtype in wanted)
+    layout = Layout(room, np.random.default_rng(seed))
+    end = 0
+    for n, dtype in wanted:
+        placed = layout.place((n,), dtype, anywhere=True)
+        before, after = placed.margins()
+        assert placed.offset % np.dtype(dtype).alignment == 0
+        assert before.offset >= end
+        end = after.offset + after.nbytes
+    assert end <= max(room, 0)
+
+
+def test_anywhere_is_not_only_at_cache_lines():
+    places = [
+        Layout(10_000, np.random.default_rng(s)).place((8,), "float64", anywhere=True)
+        for s in range(40)
+    ]
+    assert {p.offset % ALIGNMENT for p in places} == set(range(0, ALIGNMENT, 8))
+
+
+def test_floats_are_poisoned_with_nan_and_with_numbers():
+    array, rng = np.empty(3), np.random.default_rng(0)
+    seen = set()
+    for _ in range(40):
+        poison(array, rng)
+        seen.add(bool(np.isnan(array[0])))
+        assert len({str(x) for x in array}) == 1
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize(("dtype", "is_read_as"), [("float64", np.isnan), ("float32", np.isnan)])
+def test_a_read_beyond_an_array_of_floats_gives_nan(dtype, is_read_as):
+    arena = Arena(4096, read_only_descriptor=False)
+    try:
+        placed = Layout(4096, np.random.default_rng(0)).place((4,), dtype)
+        for margin in placed.margins():
+            arena.mapping.array(margin)[...] = placed.margin_byte
+            assert is_read_as(arena.mapping.array(margin).view(dtype)).all()
+    finally:
+        arena.close()
