@@ -31,11 +31,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--write-readme", action="store_true")
     options = parser.parse_args()
-    if options.write_readme:
-        record.replace_block(ROOT / "README.md", "mutants", block(record.read("mutants")))
-    else:
+    if not options.write_readme:
         measure(options.seeds)
-        print(block(record.read("mutants")))
+    record.replace_block(ROOT / "README.md", "mutants", block(record.read("mutants")))
 
 
 def measure(seeds: int) -> None:

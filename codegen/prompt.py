@@ -8,6 +8,7 @@ course; what protects the machine is the sandbox.
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from outpace.codec import content_hash
@@ -85,7 +86,7 @@ def build_prompt(request: PromptRequest) -> tuple[ChatMessage, ...]:
         _contract(contract),
         _target(request),
         *(_language(name, contract) for name in request.languages),
-        _rivals(request, data),
+        f"# Variants to beat (data)\n\n{data.rivals}" if data.rivals else "",
         f"# Tried before; do not repeat (data)\n\n{data.tried}" if data.tried else "",
         _task(request, data),
     ]
@@ -98,7 +99,7 @@ class _Data:
     """What others wrote, each text between lines with a code; empty where there is none."""
 
     reference: str
-    rival: str
+    rivals: str
     tried: str
     parent: str
     became: str
@@ -110,7 +111,7 @@ def _data(request: PromptRequest) -> _Data:
     contract, machine = request.reference.contract, request.machine
     texts = (
         _reference_text(request),
-        _source(rivals[0]) if rivals and not is_best else "",
+        _rivals(rivals, with_source=not is_best),
         tried(request.standings, request.refused),
         _source(parent) if parent is not None else "",
         feedback(parent, contract, machine) if parent is not None else "",
@@ -211,20 +212,17 @@ def _language(name: str, contract: Contract) -> str:
 # --- What is known ------------------------------------------------------------------------------
 
 
-def _rivals(request: PromptRequest, data: _Data) -> str:
-    best = ranked(request.standings)[:_RIVALS]
-    if not best:
-        return ""
-    lines = ["# Variants to beat", ""]
-    for one in best:
+def _rivals(best: Sequence[Standing], *, with_source: bool) -> str:
+    lines = []
+    for one in best[:_RIVALS]:
         times = ", ".join(
             f"{name} {duration(timing.seconds)} ({timing.speedup:.3g}x of the reference)"
             for name, timing in one.timings.items()
         )
         idea = clean(one.draft.provenance.idea or "a draft", 160)
         lines.append(f"- {idea} ({one.draft.language}): {times}")
-    if data.rival:
-        lines += ["", "The first of them (data):", "", data.rival]
+    if best and with_source:
+        lines += ["", "The first of them:", "", _source(best[0])]
     return "\n".join(lines)
 
 

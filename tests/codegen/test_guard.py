@@ -1,13 +1,16 @@
 """What is refused by its syntax tree, and what counts as the same draft."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outpace.codegen.drafters import DraftingTask, drafter_named
 from outpace.codegen.guard import refusal
 from outpace.codegen.llm.normal import normal_hash
 from outpace.kernels.library import climate, linalg, quantum
-from outpace.model import Argument, Contract, Draft, Output, Parameter, Workload
+from outpace.model import Argument, Contract, Draft, Output, Parameter, Target, Workload
 
 CONTRACT = Contract(
     (Argument("u", "float64", ("n",)), Argument("factor", "float64")),
@@ -32,7 +35,7 @@ def reason(source, language="numba"):
         GOOD + "    return\n",
         GOOD + "    return None\n",
         GOOD + "    def inner(x):\n        return x\n",
-        "def make():\n    def kernel(a, b, c):\n        c[:] = a\n    return kernel\nkernel = make()\n",
+        "def make():\n    def f(a, b, c):\n        c[:] = a\n    return f\nkernel = make()\n",
     ],
 )
 def test_kernels_pass(source):
@@ -71,9 +74,6 @@ def test_the_line_is_told():
 
 
 def test_what_the_library_is_drafted_as_passes():
-    from outpace.codegen.drafters import DraftingTask, drafter_named
-    from outpace.model import Target
-
     for function in (climate.hdiff, quantum.apply_gate, linalg.conv2d):
         task = DraftingTask(function.reference, Target("x86_64", "cpu", 2), ("numba",))
         for draft in drafter_named("builtin").propose(task).drafts:
@@ -102,7 +102,7 @@ def test_layout_comments_docstrings_and_names_do_not_matter():
         GOOD.replace("u * factor", "u * u"),
         GOOD.replace("numba.njit", "numba.njit(parallel=True)"),
         GOOD + "    out[0] = 1\n",
-        GOOD.replace("out[:]", "out[::]"),
+        GOOD.replace("out[:]", "out[1:]"),
         "not python(",
     ],
 )
@@ -125,7 +125,7 @@ def test_comments_and_layout_of_c_do_not_matter_and_strings_do():
 @given(st.text(max_size=80))
 def test_any_source_has_a_normal_form(source):
     assert same(source, source)
-    assert same(source, source, "c") == (source is not None)
+    assert same(source, source, "c")
 
 
 @given(st.permutations(["a", "b", "c", "x", "out", "factor"]))
@@ -135,7 +135,5 @@ def test_renaming_one_for_one_does_not_matter(names):
         "def kernel(u, factor, out):\n    t = factor\n    for i in range(u.size):\n"
         "        s = u[i] * t\n        out[i] = s\n"
     )
-    import re
-
     renamed = re.sub(r"\w+", lambda m: dict(zip(old, names, strict=True)).get(m[0], m[0]), source)
     assert same(source, renamed)

@@ -9,6 +9,7 @@ regressed on the timings that come in.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
@@ -29,6 +30,15 @@ TRUST, DOUBT = 0.8, 5.0
 """What all sources together are expected to be worth, and how many timings that belief weighs."""
 APART = 2
 """Least number of parameters in which the first points to try of one source differ."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Points, best first, with their scores."""
+
+    points: Array
+    scores: Array
+    known: dict[Point, float]
 
 
 class Borrowed:
@@ -57,7 +67,7 @@ class Borrowed:
 
     def first(self, space: SearchSpace, count: int) -> list[Point]:
         """Up to `count` valid points that did well elsewhere, the sources taking turns."""
-        ranked = [_diverse(points, scores, count) for points, scores in self._sources]
+        ranked = [_diverse(source.points, count) for source in self._sources]
         turns = [point for turn in zip_longest(*ranked) for point in turn if point is not None]
         chosen = [point for point in dict.fromkeys(turns) if space.is_valid(point)]
         return chosen[:count]
@@ -68,17 +78,16 @@ class Borrowed:
         Args:
             points: (n, P) value indices.
         """
-        return np.stack([self._interpolated(points, *source) for source in self._sources], axis=1)
+        return np.stack([self._interpolated(points, source) for source in self._sources], axis=1)
 
-    def _interpolated(self, points: Array, known: Array, scores: Array) -> Array:
-        step = max(1, len(known) // SUPPORT)
-        support, values = known[::step], scores[::step]
-        weights = np.full((len(points), len(support)), 1e-9)
-        weights += _products(self._tables, points, support)
-        found = (weights @ values) / weights.sum(axis=1)
-        own = {tuple(p): s for p, s in zip(known.tolist(), scores.tolist(), strict=True)}
-        exact = [own.get(tuple(point), np.nan) for point in points.tolist()]
-        return np.where(np.isnan(exact), found, exact)
+    def _interpolated(self, points: Array, source: _Source) -> Array:
+        exact = np.array([source.known.get(tuple(point), np.nan) for point in points.tolist()])
+        unknown = np.isnan(exact)
+        if unknown.any():
+            step = max(1, len(source.points) // SUPPORT)
+            weights = _products(self._tables, points[unknown], source.points[::step]) + 1e-9
+            exact[unknown] = (weights @ source.scores[::step]) / weights.sum(axis=1)
+        return exact
 
 
 def weights_of(scores: Array, targets: Array) -> Array:
@@ -113,14 +122,15 @@ def _fitting(space: SearchSpace, record: Record) -> Point | None:
         return None
 
 
-def _scored(by_point: dict[Point, float]) -> tuple[Array, Array]:
-    """Points, best first, and their scores."""
+def _scored(by_point: dict[Point, float]) -> _Source:
     points, seconds = np.array(list(by_point), dtype=np.int64), np.array(list(by_point.values()))
     order = np.argsort(seconds, kind="stable")
-    return points[order], log_odds_of_ranks(seconds)[order]
+    points, scores = points[order], log_odds_of_ranks(seconds)[order]
+    known = dict(zip(map(tuple, points.tolist()), scores.tolist(), strict=True))
+    return _Source(points, scores, known)
 
 
-def _diverse(points: Array, scores: Array, count: int) -> list[Point]:
+def _diverse(points: Array, count: int) -> list[Point]:
     """The best of a source's points that differ from each other."""
     chosen: list[Array] = []
     for point in points[: 40 * count]:

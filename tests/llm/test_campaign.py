@@ -1,0 +1,224 @@
+"""Campaigns in which a model drafts: what reaches the judge, what is kept, what it has cost."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from outpace import environment
+from outpace.codegen.drafters import DraftingTask, drafter_named
+from outpace.codegen.drafters.openai import ModelDrafter
+from outpace.codegen.drafters.together import TogetherDrafter
+from outpace.codegen.llm.options import ModelOptions, Prices
+from outpace.errors import EnvironmentError_, UsageError
+from outpace.model import Status, Target
+from outpace.tuner import api
+from outpace.tuner.drafting import choose, draft_rounds, open_drafter
+from outpace.tuner.exchanges import RecordedExchanges
+
+KEY = "sk-secret-0123456789"
+REFERENCE = """
+import numpy as np
+import outpace
+from jaxtyping import Float64
+
+@outpace.optimize(workloads={"small": {"n": 3000}}, inputs={"u": outpace.Uniform(-1, 1)})
+def bent(u: Float64[np.ndarray, "n"], factor: float) -> Float64[np.ndarray, "n"]:
+    a = u * factor
+    b = a * a + u
+    return np.where(b > 0.0, b * u, -b) - a
+"""
+FAST = """import numba
+
+@numba.njit
+def kernel(u, factor, out):
+    for i in range(u.size):
+        a = u[i] * factor
+        b = a * a + u[i]
+        out[i] = (b * u[i] if b > 0.0 else -b) - a
+"""
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    for name in ("STATE", "CACHE", "DATA"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+
+
+def as_reply(source, idea):
+    return f'{{"language": "numba", "idea": "{idea}"}}\n```python\n{source}```'
+
+
+def is_probe(request):
+    return request["max_tokens"] == 512
+
+
+# --- every drafter ------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["builtin", "openai", "replay", "builtin,openai"])
+def make_drafter(request, asker, model, answers, replies, tmp_path):
+    """Makes a drafter of each kind; equal ones give equal drafts."""
+    folder = tmp_path / "exchanges"
+    bodies = [replies(f"idea {i}", f"u * factor + {i}") for i in range(4)]
+    model.default = lambda r: answers.completion(*bodies[: r.get("n", 1)])
+
+    def asking():
+        made = asker(RecordedExchanges(folder))
+        return ModelDrafter("openai", made, made.rounds, "fake")
+
+    def make():
+        if request.param == "builtin":
+            return drafter_named("builtin")
+        if request.param == "builtin,openai":
+            return TogetherDrafter([drafter_named("builtin"), asking()])
+        if request.param == "replay":
+            return open_drafter(choose(f"replay:{folder}", ("numba",), None), tmp_path)
+        return asking()
+
+    if request.param == "replay":
+        task = DraftingTask(request.getfixturevalue("reference"), TARGET, ("numba",))
+        asking().propose(task)
+    return make
+
+
+TARGET = Target("x86_64", "some cpu", 2)
+
+
+def test_every_drafter_keeps_the_protocol(make_drafter, reference):
+    def drafted():
+        drafter, drafts, rounds = make_drafter(), [], 0
+        assert drafter.name
+        while True:
+            task = DraftingTask(reference, TARGET, ("numba",), round=rounds, drafts=tuple(drafts))
+            proposal = drafter.propose(task)
+            rounds += 1
+            if proposal.is_last:
+                return drafts
+            drafts += proposal.drafts
+            assert rounds < 10
+            assert all(r.reason and r.draft.language for r in proposal.refused)
+
+    drafts = drafted()
+    assert drafts
+    assert all(d.language == "numba" and d.provenance.idea for d in drafts)
+    assert len({d.hash for d in drafts}) == len(drafts)
+    assert [d.hash for d in drafted()] == [d.hash for d in drafts]
+
+
+# --- who drafts ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "with_model", "message"),
+    [
+        ("magic", False, "no drafter 'magic'; known are: builtin, openai, replay:FILE"),
+        ("openai", False, "needs a model; write --model"),
+        ("builtin", True, "the drafter openai is not asked"),
+        ("builtin,builtin", False, "named twice"),
+        ("replay:nowhere", False, "no recorded exchanges to repeat"),
+        ("replay:a,replay:b", False, "only one recorded campaign"),
+    ],
+)
+def test_drafters_that_cannot_be_asked_are_refused(names, with_model, message):
+    model = ModelOptions("http://localhost/v1", "m") if with_model else None
+    with pytest.raises(UsageError, match=message):
+        choose(names, ("numba",), model)
+
+
+def test_languages_without_a_prompt_are_refused():
+    with pytest.raises(UsageError, match="a model cannot be asked for drafts in 'cuda'"):
+        choose("openai", ("cuda",), ModelOptions("http://localhost/v1", "m"))
+
+
+def test_a_server_that_does_not_answer_is_told_before_any_work(options, model, tmp_path):
+    model.close()
+    choice = choose("openai", ("numba",), options())
+    with pytest.raises(EnvironmentError_, match="fake at http.* cannot be reached"):
+        open_drafter(choice, tmp_path)
+
+
+def test_campaigns_are_told_apart_without_addresses(options):
+    told = options()
+    assert choose("openai", ("numba",), told).identity != choose("openai", ("c",), told).identity
+    assert "127.0.0.1" not in choose("builtin,openai", ("numba",), told).identity
+
+
+def test_no_process_of_a_draft_gets_the_key():
+    assert environment.model_key() == KEY
+    assert KEY not in json.dumps(environment.worker_environment())
+
+
+# --- the loop -----------------------------------------------------------------------------------
+
+
+class Judged:
+    """Stands for a campaign whose every draft is right and as fast as the one before."""
+
+    def __init__(self, reference, *, spent_after=99):
+        self.reference, self.target, self.trials = reference, TARGET, ()
+        self.told, self.explored, self.refusals = [], [], []
+        self.observer = SimpleNamespace(notice=self.told.append)
+        self.evaluator = SimpleNamespace(
+            timed=list, refuse=lambda draft, reason: self.refusals.append(reason)
+        )
+        self._spent_after = spent_after
+
+    @property
+    def is_spent(self):
+        return len(self.explored) >= self._spent_after
+
+    def explore(self, drafts, share):
+        self.explored.append((len(drafts), share))
+
+
+def test_the_model_comes_after_the_builtin_drafter_and_sees_its_drafts(
+    options, model, answers, reference, tmp_path
+):
+    model.default = lambda r: answers.completion("prose")
+    choice = choose("builtin,openai", ("numba",), options(rounds=2, samples=1))
+    campaign = Judged(reference)
+    drafting = draft_rounds(campaign, open_drafter(choice, tmp_path), choice)
+    asked = [r["messages"][-1]["content"] for r in model.requests if not is_probe(r)]
+    assert "plain numba (numba): not judged" in asked[0]
+    assert [share for _, share in campaign.explored] == [pytest.approx(i / 3) for i in (1, 2, 3)]
+    assert len(campaign.refusals) == 2
+    assert drafting.spent.tokens == 150 * len(model.requests)
+
+
+def test_a_spent_budget_ends_the_rounds(options, model, reference, tmp_path):
+    choice = choose("openai", ("numba",), options(rounds=4, samples=1))
+    draft_rounds(Judged(reference, spent_after=1), open_drafter(choice, tmp_path), choice)
+    assert len([r for r in model.requests if not is_probe(r)]) == 1
+
+
+# --- through the judge --------------------------------------------------------------------------
+
+
+def test_a_models_draft_is_judged_promoted_and_its_cost_told(options, model, answers, tmp_path):
+    file = tmp_path / "module_of_a_model.py"
+    file.write_text(REFERENCE)
+    texts = [
+        as_reply(FAST, "one pass"),
+        as_reply(FAST.replace("- a", "+ a"), "wrong"),
+        as_reply(FAST.replace("import numba", "import os, numba"), "hostile"),
+    ]
+    model.default = lambda r: answers.completion(*texts[: r.get("n", 1)], usage=(300, 300))
+    from outpace.codegen.reference import load_reference
+
+    told = options(rounds=1, samples=3, prices=Prices(1.0, 1.0))
+    reference = load_reference(f"{file}:bent")
+    result = api.tune(reference, drafter="openai", model=told, promoted=tmp_path / "promoted")
+    statuses = {trial.label: trial.status for trial in result.trials}
+    assert statuses["wrong"] is Status.WRONG
+    assert statuses["hostile"] is Status.INVALID
+    assert {t.tokens for t in result.trials} <= {200, 300, 600}
+    assert all(t.cost == pytest.approx(t.tokens * 1e-6) for t in result.trials)
+    assert result.spent.tokens == 600 * len(model.requests)
+    if result.promotion is not None:  # a busy machine may leave it undecided
+        assert result.promotion.variant.draft.provenance.model == "fake"
+        assert result.cost_per_promotion == pytest.approx(result.spent.cost)
+    held = [path for path in Path(tmp_path).rglob("*") if path.is_file()]
+    assert not [path for path in held if KEY.encode() in path.read_bytes()]
