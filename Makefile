@@ -29,6 +29,7 @@ soak: $(installed) ## Run the long suites
 bench: $(installed) ## Measure the library, the error rates and the cost of dispatch (an hour)
 	@$(bin)/python benchmarks/library.py
 	@$(bin)/python benchmarks/error_rates.py
+	@$(bin)/python benchmarks/copies.py
 	@$(bin)/python benchmarks/mutants.py
 	@$(bin)/python benchmarks/dispatch.py
 	@$(bin)/python benchmarks/space.py

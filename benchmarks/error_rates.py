@@ -31,10 +31,11 @@ import record
 from statistics_of_wins import promotion_rates
 
 import outpace
+from outpace.codegen.reference import Reference
 from outpace.kernels.target import current_target
 from outpace.model import Status
 from outpace.tuner import api
-from outpace.tuner.campaign import Campaign
+from outpace.tuner.campaign import ATTEMPTS, Campaign
 from outpace.tuner.confirm import ProcessPair
 from outpace.tuner.events import QUIET
 from outpace.tuner.exploration import variants_of
@@ -113,14 +114,22 @@ def record_everything(scratch: Path, pairs: int) -> dict[str, list[ProcessPair]]
 
 
 @contextmanager
-def campaign(scratch: Path, drafts: Sequence[outpace.Draft]) -> Iterator[Campaign]:
-    """One in which these drafts were built and checked."""
+def campaign(
+    scratch: Path, drafts: Sequence[outpace.Draft], reference: Reference = null.smooth.reference
+) -> Iterator[Campaign]:
+    """One in which these drafts were built and checked.
+
+    The state directory is that of `scratch`: another tune in the same one has less to spend.
+    """
+    scratch.mkdir(exist_ok=True)
     os.environ["XDG_STATE_HOME"] = str(scratch / "state")
     os.environ["XDG_CACHE_HOME"] = str(scratch / "cache")
-    reference = null.smooth.reference
-    with Journal(scratch / "journal") as journal:
-        workloads = api.workloads_of(reference, ())
-        made = Campaign(reference, current_target(), workloads, journal, api.Budget(), None, QUIET)
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    workloads, target = api.workloads_of(reference, ()), current_target()
+    with Journal(folder / "journal") as journal:
+        made = Campaign(
+            reference, target, workloads, journal, api.Budget(), folder / "promoted", QUIET
+        )
         made.prepare()
         made.evaluate([variant for draft in drafts for variant in variants_of(draft, 1)])
         yield made
@@ -158,31 +167,11 @@ def neighbour() -> Iterator[None]:
 
 
 def forced(drafts: Sequence[outpace.Draft], scratch: Path) -> str:
-    """The outcome of a whole tune over these drafts, screening skipped.
-
-    The state directory is that of `scratch`: another tune in the same one has less to spend.
-    """
-    os.environ["XDG_STATE_HOME"] = str(scratch / "state")
-    os.environ["XDG_CACHE_HOME"] = str(scratch / "cache")
-    reference = null.smooth.reference
-    scratch.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=scratch))
-    with Journal(folder / "journal") as journal:
-        workloads = api.workloads_of(reference, ())
-        made = Campaign(
-            reference,
-            current_target(),
-            workloads,
-            journal,
-            api.Budget(),
-            folder / "promoted",
-            QUIET,
-        )
-        made.prepare()
-        made.evaluate([variant for draft in drafts for variant in variants_of(draft, 1)])
-        promoted = made.confirm_best(screened=False, attempts=1 if len(drafts) == 1 else 3)
+    """The outcome of a whole tune over these drafts, screening skipped."""
+    with campaign(scratch, drafts) as made:
+        promoted = made.confirm_best(screened=False, attempts=1 if len(drafts) == 1 else ATTEMPTS)
         verdict = made.verdict()
-    assert bool(promoted) == any(folder.rglob("promotion.json")) == (verdict is Status.FASTER)
+    assert bool(promoted) == (verdict is Status.FASTER)
     print("end to end:", verdict.value, flush=True)
     return verdict.value
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from outpace.codegen.header import declared_draft, read_header
+from outpace.codegen.visible import hidden_character
 from outpace.errors import DraftError
 from outpace.model import Draft, Provenance
 
@@ -118,10 +119,9 @@ def _closes(line: str, fence: str) -> bool:
 
 
 def _draft(block: _Block, languages: Sequence[str], provenance: Provenance) -> Draft | Refusal:
-    if not block.source.strip():
-        return Refusal("the fenced block is empty")
-    if len(block.source) > LONGEST:
-        return Refusal(f"the source has over {LONGEST} characters; write a shorter kernel")
+    unfit = _unfit(block.source)
+    if unfit is not None:
+        return Refusal(unfit)
     try:
         header = read_header(block.header)
         language = header.get("language", languages[0] if len(languages) == 1 else "")
@@ -134,6 +134,16 @@ def _draft(block: _Block, languages: Sequence[str], provenance: Provenance) -> D
     if not idea.strip() or not idea.isprintable() or len(idea) > LONGEST_IDEA:
         return Refusal(f"`idea` must be one printable line of 1 to {LONGEST_IDEA} characters")
     return _syntax_error(draft) or draft
+
+
+def _unfit(source: str) -> str | None:
+    """Why no draft of any language may have this source."""
+    if not source.strip():
+        return "the fenced block is empty"
+    if len(source) > LONGEST:
+        return f"the source has over {LONGEST} characters; write a shorter kernel"
+    hidden = hidden_character(source)
+    return f"the source holds a character that is not shown, {hidden}" if hidden else None
 
 
 def _syntax_error(draft: Draft) -> Refusal | None:

@@ -19,11 +19,11 @@ from outpace.kernels.target import current_target
 from outpace.model import Draft, Promotion, Speedup, Status, Target, Trial, Workload
 from outpace.tuner.campaign import Budget, Campaign
 from outpace.tuner.check import CheckResult, check
-from outpace.tuner.drafting import MODEL, choose, draft_rounds, open_drafter
+from outpace.tuner.drafting import choose, draft_rounds, open_drafter
 from outpace.tuner.events import QUIET, Message, Observer
 from outpace.tuner.journal import CampaignEnded, CampaignStarted, Journal, campaign_id
 
-__all__ = ["MODEL", "Budget", "CheckResult", "Result", "check", "judge", "tune"]
+__all__ = ["Budget", "CheckResult", "Result", "check", "judge", "tune"]
 
 
 @dataclass(frozen=True, repr=False)

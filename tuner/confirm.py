@@ -376,7 +376,7 @@ def _timed_pairs(
     calls: list[Call] = []
     for pair in range(first, pairs):
         if pair == interlude:  # an answer to what looks the same would be repeated here
-            calls = [almost_same(reference, call, rng) for call in calls]
+            calls = almost_same(reference, calls, len(running.wins), rng)
         else:
             calls = [draw_call(reference, plan.workload, rng) for _ in range(batch)]
         order = [int(which) for which in rng.permutation(len(contenders))]

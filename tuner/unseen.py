@@ -6,9 +6,10 @@ alone, or repeat an answer to inputs that look like earlier ones; both would be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -88,24 +89,50 @@ def nearby_envelope(envelope: Envelope) -> Envelope:
     )
 
 
-def almost_same(reference: Reference, call: Call, rng: np.random.Generator) -> Call:
-    """A call that differs from another in one or two elements of one array.
+def almost_same(
+    reference: Reference, calls: Sequence[Call], turn: int, rng: np.random.Generator
+) -> list[Call]:
+    """As many calls, of which each differs in an element or two from the one before it.
 
-    An element takes a newly drawn value, or two change places, which leaves sums as they were. What
-    a callable `inputs` gives may not be touched (it could be sorted, say) and is drawn anew.
+    The first is almost the last of those given. By turns, starting at `turn`, an element takes a
+    newly drawn value, or two change places, which leaves sums as they were. Scalars stay with their
+    calls.
     """
-    case = Case(dict(call.sizes), int(rng.integers(2**62)))
-    scalars = {n: v for n, v in call.values.items() if not isinstance(v, np.ndarray)}
-    drawn = {**draw_inputs(reference, case), **scalars}
-    arrays = [n for n, v in call.values.items() if isinstance(v, np.ndarray) and v.size > 1]
-    if callable(reference.options.inputs) or not arrays:
-        return Call(call.sizes, drawn)
-    name = str(rng.choice(arrays))
-    changed = call.values[name].copy()
-    flat, fresh = changed.reshape(-1), drawn[name].reshape(-1)
+    found: list[Call] = []
+    arrays = _arrays(calls[-1])
+    for position, call in enumerate(calls, turn):
+        fresh = draw_inputs(reference, Case(dict(call.sizes), int(rng.integers(2**62))))
+        if callable(reference.options.inputs):
+            # What it gives may not be touched: it could be sorted, or go with a scalar.
+            is_alike = all(fresh[n] == v for n, v in call.values.items() if n not in arrays)
+            arrays = {n: fresh[n] for n in arrays} if is_alike else _arrays(call)
+        else:
+            arrays = _with_a_change(arrays, fresh, rng, exchanges=position % 2 == 0)
+        found.append(Call(call.sizes, {**call.values, **arrays}))
+    return found
+
+
+def _arrays(call: Call) -> dict[str, Any]:
+    return {name: v for name, v in call.values.items() if isinstance(v, np.ndarray)}
+
+
+def _with_a_change(
+    arrays: Mapping[str, Any],
+    fresh: Mapping[str, Any],
+    rng: np.random.Generator,
+    *,
+    exchanges: bool,
+) -> dict[str, Any]:
+    """These arrays, one of them in a changed copy; all of them new if none has two elements."""
+    names = [name for name, array in arrays.items() if array.size > 1]
+    if not names:
+        return {name: fresh[name] for name in arrays}
+    name = str(rng.choice(names))
+    changed = arrays[name].copy()
+    flat = changed.reshape(-1)
     first, second = rng.choice(flat.size, 2, replace=False, shuffle=False)
-    if rng.random() < 0.5:
-        flat[first] = fresh[first]
-    else:
+    if exchanges:
         flat[[first, second]] = flat[[second, first]]
-    return Call(call.sizes, {**call.values, name: changed})
+    else:
+        flat[first] = fresh[name].reshape(-1)[first]
+    return {**arrays, name: changed}

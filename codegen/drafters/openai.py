@@ -15,7 +15,7 @@ from outpace.codegen.llm.lineages import Lineages, Start
 from outpace.codegen.llm.normal import normal_hash
 from outpace.codegen.llm.probe import Abilities, probe
 from outpace.codegen.llm.standing import Standing, standings
-from outpace.codegen.parse import Refusal, parse_reply
+from outpace.codegen.parse import LONGEST, Refusal, parse_reply
 from outpace.codegen.prompt import PromptRequest, build_prompt
 from outpace.model import Draft, Provenance
 
@@ -88,7 +88,7 @@ class ModelDrafter:
                 found.notes.append(f"drafting by {self._model} ended: {stopped}")
         self._reasons += [refused.reason for refused in found.refused]
         return Proposal(
-            tuple(found.drafts), tuple(found.notes), tuple(found.refused), self._asker.ledger.spent
+            tuple(found.drafts), tuple(found.notes), tuple(found.refused), self._asker.spent
         )
 
     def _extend(
@@ -135,7 +135,8 @@ class ModelDrafter:
             draft = parse_reply(reply.text, reply.finish_reason, self._rounds.languages, provenance)
             reason = draft if isinstance(draft, Refusal) else self._unwanted(task, draft)
             if isinstance(draft, Refusal):
-                draft = Draft(self._rounds.languages[0], reply.text, provenance=provenance)
+                text = reply.text[:LONGEST]
+                draft = Draft(self._rounds.languages[0], text, provenance=provenance)
             if reason is not None:
                 found.refused.append(RefusedDraft(draft, reason.reason))
                 continue

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from outpace.codegen.llm.budget import Allowance, Ledger
+from outpace.codegen.llm.budget import Allowance, Ledger, Spent
 from outpace.codegen.llm.constraint import Constraint
 from outpace.codegen.llm.exchange import ChatMessage, Exchange, Exchanges, Reply, Rounds, Usage
 from outpace.codegen.llm.options import ModelOptions
@@ -105,9 +105,10 @@ class Asker:
         self._manner = Manner()
         self._characters_a_token = _CHARACTERS_A_TOKEN
 
-    def recorded(self, place: str) -> Exchange | None:
-        """The exchange of that place, if it was made before."""
-        return self._exchanges.find(place)
+    @property
+    def spent(self) -> Spent | None:
+        """What asking has cost; None where recorded exchanges alone are used, which is free."""
+        return self.ledger.spent if self._sender is not None else None
 
     def ask(
         self,
@@ -140,9 +141,8 @@ class Asker:
         while True:
             allowed = self._allowed(prompt, samples, reply_tokens or self._options.reply_tokens)
             request = self._request(prompt, allowed, constraint)
-            seconds = min(self._options.request_seconds, self.ledger.seconds_left())
             try:
-                completion = self._sender.send(request, seconds)
+                completion = self._sender.send(request, self._options.request_seconds)
             except RequestFailed as failure:
                 manner = self._manner.without(failure.parameter)
                 if failure.trouble is Trouble.REJECTED and manner is not None:

@@ -91,8 +91,11 @@ class ModelOptions:
 
     @property
     def identity(self) -> str:
-        """Tells campaigns apart that must not use each other's exchanges; more rounds go on."""
-        asked = [self.base_url, self.model, self.samples, self.temperature, self.docstrings]
+        """Tells campaigns apart that must not use each other's exchanges.
+
+        The same model elsewhere is the same, and more rounds go on where fewer have ended.
+        """
+        asked = [self.model, self.samples, self.temperature, self.docstrings]
         return f"openai:{self.model}:{content_hash(asked)}"
 
 

@@ -16,7 +16,7 @@ from table import TABLE, table
 from outpace.codegen.reference import load_reference
 from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import read_draft
-from outpace.model import Draft, Status
+from outpace.model import Draft, Parameter, Status
 from outpace.tuner import api, campaign, confirm, evaluate, plan
 from outpace.tuner.rule import SequentialRule
 
@@ -135,3 +135,50 @@ def test_calls_of_a_batch_worked_on_together(judge):
 
     assert result.verdict is Status.NOT_FASTER, [t.reason for t in result.trials]
     assert "a call made alone" in result.trials[-1].reason
+
+
+SECRET = "4f1c9a7e"
+STOLEN = """#include <stdint.h>
+__asm__(".section .rodata\\nstolen: .incbin \\"{path}\\"\\n.previous");
+extern const char stolen[];
+void kernel(int64_t n, const double *restrict u, double *restrict out) {{
+    for (int64_t i = 0; i < n; i++) out[i] = stolen[i % 8];
+}}
+"""
+
+
+@needs_c
+@pytest.mark.parametrize("source", ['#include "{path}"\n', STOLEN], ids=["message", "program"])
+def test_a_build_cannot_read_what_is_not_its_own(source, judge, tmp_path):
+    path = tmp_path / "secret"
+    path.write_text(f"{SECRET} is secret\n")
+
+    result = judge("smooth", Draft("c", source.format(path=path)))
+
+    assert result.verdict is Status.BUILD_FAILED, [t.reason for t in result.trials]
+    assert not any(SECRET in trial.reason + trial.details for trial in result.trials)
+
+
+def test_what_a_draft_says_gives_no_commands_to_a_terminal(judge):
+    source = "def kernel(u, out):\n    raise ValueError('\\x1b[2J faster')\n"
+
+    result = judge("smooth", Draft("numba", source))
+
+    assert result.verdict is Status.CRASHED
+    assert "\\x1b[2J faster" in result.trials[-1].reason
+    assert "\x1b" not in result.trials[-1].reason + result.trials[-1].details
+
+
+def test_code_that_no_reader_would_see_is_not_judged(judge):
+    result = judge("smooth", Draft("numba", "def kernel(u, out):\n    out[:] = u  # \u202e\n"))
+
+    assert result.verdict is Status.INVALID
+    assert "U+202E in line 2" in result.trials[-1].reason
+
+
+def test_source_that_is_nested_too_deeply_to_be_parsed_fails_to_build(judge):
+    source = f"x = {'-' * 20_000}1\n\n\ndef kernel(u, out):\n    pass\n"
+
+    result = judge("smooth", Draft("numba", source, (Parameter("TILE", (1,)),)))
+
+    assert result.verdict is Status.BUILD_FAILED, [t.reason for t in result.trials]

@@ -19,7 +19,7 @@ def test_tune_prints_the_promised_json(outpace_json, fake_api, make, reference):
     fake_api.result = make.result(won, lost, promotion=make.promotion(), path=Path("/p/key"))
     code, answer = outpace_json("tune", reference)
     assert code == 0
-    assert set(answer) == {"schema", "reference", "target", "trials", "promotion"}
+    assert set(answer) == {"schema", "reference", "target", "trials", "promotion", "spent"}
     assert answer["schema"] == "outpace.tune/1"
     assert answer["reference"] == "module:scale"
     assert answer["target"]["cores"] == make.target.cores
@@ -33,6 +33,8 @@ def test_tune_prints_the_promised_json(outpace_json, fake_api, make, reference):
         "speedup": pytest.approx({"median": 12.0, "low": 10.8, "high": 13.2}),
         "grade": "D",
         "counterexample": None,
+        "tokens": None,
+        "cost": None,
     }
     assert answer["trials"][1]["speedup"] is None
     assert answer["promotion"] == {
@@ -128,6 +130,8 @@ def test_tune_options_reach_the_tuner(outpace, fake_api, make, reference):
         "budget": api.Budget(drafts=12),
         "fresh": True,
         "promoted": Path("elsewhere"),
+        "accept_risk": False,
+        "model": None,
     }
 
 

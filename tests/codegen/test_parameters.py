@@ -1,7 +1,7 @@
 import pytest
 
-from outpace.errors import DraftError
 from outpace.codegen.parameters import read_parameter, write_parameter
+from outpace.errors import DraftError
 from outpace.model import Draft, Parameter
 
 

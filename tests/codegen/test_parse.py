@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from outpace.codegen.parse import LONGEST, Refusal, parse_reply
+from outpace.codegen.visible import hidden_character
 from outpace.model import Draft, Parameter, Provenance
 
 ORIGIN = Provenance("openai", model="m")
@@ -59,7 +60,8 @@ def test_the_only_language_need_not_be_named_and_others_must():
         (f"```json\n{HEADER}\n```\n```python\n{SOURCE}```", "without any text or fence before it"),
         (f"{HEADER}\n```python\nX = '</think>'\n```", "leave reasoning tags out of it"),
         (f"{HEADER}\n```python\n{'(' * 1000}\n```", "not Python"),
-        (f"{HEADER}\n```python\nX = '\0'\n```", "not Python"),
+        (f"{HEADER}\n```python\nX = '\0'\n```", "not shown, U+0000 in line 1"),
+        (f"{HEADER}\n```python\nX = '\u202e'\n```", "not shown, U+202E in line 1"),
         (f"{'[' * 100_000}\n```\n{SOURCE}```", "must open with one line of JSON"),
         ('{"idea": ' + "[" * 100_000 + f"\n```\n{SOURCE}```", "not JSON"),
     ],
@@ -87,5 +89,5 @@ def test_any_text_is_read_or_refused(text):
 @given(st.text(st.characters(codec="utf-8", exclude_characters="`\r"), min_size=1, max_size=200))
 def test_source_in_languages_without_a_parser_comes_back_as_it_was(source):
     found = parsed(f'{{"idea": "x"}}\n```c\n{source}\n```', ("c",))
-    if source.strip() and "</think>" not in source:
+    if source.strip() and hidden_character(f"{source}\n") is None:
         assert found.source == f"{source}\n"

@@ -1,10 +1,13 @@
 """What a model is told: golden prompts, and feedback that is short, true and safe."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from outpace.codegen.feedback import MOST_BYTES, bottleneck, clean, feedback, moved_bytes, tried
+from outpace.codegen.llm.constraint import Enforcement, reply_constraint
 from outpace.codegen.llm.languages import SECTIONS, directions, section
 from outpace.codegen.llm.standing import Standing, standings
 from outpace.codegen.machine import Cache, Machine
@@ -120,6 +123,15 @@ def test_every_example_is_a_reply_in_the_form(language):
     told = section(language)
     example = f"{told.header}\n```{told.fence}\n{told.example}```"
     assert isinstance(parse_reply(example, "stop", (language,), Provenance("x")), Draft)
+
+
+@pytest.mark.parametrize("language", SECTIONS)
+def test_every_example_has_the_form_that_a_server_is_asked_to_enforce(language):
+    told = section(language)
+    form = reply_constraint(Enforcement.REGEX, list(SECTIONS)).text
+    assert re.fullmatch(form, f"{told.header}\n```{told.fence}\n{told.example}```")
+    assert not re.fullmatch(form, f"Sure:\n{told.header}\n```{told.fence}\n{told.example}```")
+    assert not re.fullmatch(form, 2 * f"{told.header}\n```{told.fence}\n{told.example}```\n")
 
 
 def test_unknown_languages_are_refused():

@@ -2,6 +2,7 @@
 
 import random
 import string
+import sys
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,8 @@ from outpace.codegen.llm.constraint import Enforcement
 from outpace.codegen.llm.exchange import ChatMessage, Exchange, KeptExchanges, Rounds, Usage
 from outpace.codegen.llm.options import ModelOptions, Prices
 from outpace.codegen.llm.probe import probe
-from outpace.codegen.llm.transport import Trouble
-from outpace.errors import UsageError
+from outpace.codegen.llm.transport import Transport, Trouble
+from outpace.errors import EnvironmentError_, UsageError
 
 PROMPT = (ChatMessage("user", "Write a kernel."),)
 KEY = "sk-secret-0123456789"
@@ -251,6 +252,12 @@ def test_a_second_probe_asks_nobody(asker, model, answers):
     count = len(model.requests)
     assert probe(asking) == first
     assert len(model.requests) == count
+
+
+def test_a_missing_client_is_named(options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(EnvironmentError_, match=r"pip install 'outpace\[llm\]'"):
+        Transport(options(), None)
 
 
 # --- options ------------------------------------------------------------------------------------

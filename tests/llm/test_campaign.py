@@ -11,9 +11,11 @@ from outpace.codegen.drafters import DraftingTask, drafter_named
 from outpace.codegen.drafters.openai import ModelDrafter
 from outpace.codegen.drafters.together import TogetherDrafter
 from outpace.codegen.llm.options import ModelOptions, Prices
+from outpace.codegen.reference import load_reference
 from outpace.errors import EnvironmentError_, UsageError
-from outpace.model import Status, Target
+from outpace.model import Draft, Provenance, Status, Target, Variant
 from outpace.tuner import api
+from outpace.tuner.campaign import Campaign
 from outpace.tuner.drafting import choose, draft_rounds, open_drafter
 from outpace.tuner.exchanges import RecordedExchanges
 
@@ -136,7 +138,7 @@ def test_languages_without_a_prompt_are_refused():
 def test_a_server_that_does_not_answer_is_told_before_any_work(options, model, tmp_path):
     model.close()
     choice = choose("openai", ("numba",), options())
-    with pytest.raises(EnvironmentError_, match="fake at http.* cannot be reached"):
+    with pytest.raises(EnvironmentError_, match=r"fake at http.* cannot be reached"):
         open_drafter(choice, tmp_path)
 
 
@@ -186,6 +188,9 @@ def test_the_model_comes_after_the_builtin_drafter_and_sees_its_drafts(
     assert [share for _, share in campaign.explored] == [pytest.approx(i / 3) for i in (1, 2, 3)]
     assert len(campaign.refusals) == 2
     assert drafting.spent.tokens == 150 * len(model.requests)
+    repeated = choose(f"replay:{tmp_path}", ("numba",), None)
+    again = draft_rounds(Judged(reference), open_drafter(repeated, tmp_path), repeated)
+    assert again.spent is None
 
 
 def test_a_spent_budget_ends_the_rounds(options, model, reference, tmp_path):
@@ -194,31 +199,64 @@ def test_a_spent_budget_ends_the_rounds(options, model, reference, tmp_path):
     assert len([r for r in model.requests if not is_probe(r)]) == 1
 
 
+def test_no_draft_of_a_model_passes_for_plain_numba():
+    """It would set the measure of every table."""
+    campaign = Campaign.__new__(Campaign)
+    found = {
+        who: SimpleNamespace(
+            variant=Variant(Draft("numba", who, provenance=Provenance(who, "plain numba"))),
+            seconds={"small": seconds},
+        )
+        for who, seconds in (("openai", 9.0), ("builtin", 4.0))
+    }
+    campaign._evaluator = SimpleNamespace(evaluations=found)
+    assert campaign._over_numba(SimpleNamespace(seconds={"small": 2.0})) == {"small": 2.0}
+
+
 # --- through the judge --------------------------------------------------------------------------
 
 
-def test_a_models_draft_is_judged_promoted_and_its_cost_told(options, model, answers, tmp_path):
-    file = tmp_path / "module_of_a_model.py"
-    file.write_text(REFERENCE)
-    texts = [
-        as_reply(FAST, "one pass"),
-        as_reply(FAST.replace("- a", "+ a"), "wrong"),
-        as_reply(FAST.replace("import numba", "import os, numba"), "hostile"),
-    ]
-    model.default = lambda r: answers.completion(*texts[: r.get("n", 1)], usage=(300, 300))
-    from outpace.codegen.reference import load_reference
+@pytest.fixture
+def tuned(options, model, answers, tmp_path):
+    """Tunes the reference with a model that replies with these sources, by idea."""
 
-    told = options(rounds=1, samples=3, prices=Prices(1.0, 1.0))
-    reference = load_reference(f"{file}:bent")
-    result = api.tune(reference, drafter="openai", model=told, promoted=tmp_path / "promoted")
-    statuses = {trial.label: trial.status for trial in result.trials}
-    assert statuses["wrong"] is Status.WRONG
-    assert statuses["hostile"] is Status.INVALID
-    assert {t.tokens for t in result.trials} <= {200, 300, 600}
-    assert all(t.cost == pytest.approx(t.tokens * 1e-6) for t in result.trials)
+    def tune(**sources):
+        file = tmp_path / "module_of_a_model.py"
+        file.write_text(REFERENCE)
+        texts = [as_reply(source, idea) for idea, source in sources.items()]
+        model.default = lambda r: answers.completion(
+            *(["hm"] if is_probe(r) else [texts.pop()]), usage=(300, 300)
+        )
+        return api.tune(
+            load_reference(f"{file}:bent"),
+            drafter="openai",
+            model=options(rounds=1, samples=len(sources), prices=Prices(1.0, 1.0)),
+            promoted=tmp_path / "promoted",
+        )
+
+    return tune
+
+
+def test_a_models_drafts_are_judged_and_say_what_they_cost(tuned, model, tmp_path):
+    slow = FAST.replace("for i", "for _ in range(99):\n      for i")
+    hostile = FAST.replace("import numba", "import os, numba")
+    result = tuned(wrong=FAST.replace("- a", "+ a"), slow=slow, hostile=hostile)
+    assert {trial.label: trial.status for trial in result.trials} == {
+        "wrong": Status.WRONG,
+        "slow": Status.NOT_FASTER,
+        "hostile": Status.INVALID,
+    }
+    assert {trial.tokens for trial in result.trials} == {600}
+    assert all(trial.cost == pytest.approx(6e-4) for trial in result.trials)
     assert result.spent.tokens == 600 * len(model.requests)
-    if result.promotion is not None:  # a busy machine may leave it undecided
-        assert result.promotion.variant.draft.provenance.model == "fake"
-        assert result.cost_per_promotion == pytest.approx(result.spent.cost)
+    assert result.cost_per_promotion is None
     held = [path for path in Path(tmp_path).rglob("*") if path.is_file()]
+    assert held
     assert not [path for path in held if KEY.encode() in path.read_bytes()]
+
+
+@pytest.mark.soak
+def test_a_models_draft_is_promoted_and_its_cost_told(tuned):
+    result = tuned(fast=FAST)
+    assert result.promotion.variant.draft.provenance.model == "fake"
+    assert result.cost_per_promotion == pytest.approx(result.spent.cost)

@@ -77,6 +77,7 @@ PROSE = "Sure! Here is a fast kernel for you."
 FENCE = "```python\nimport numba\n```\n"
 HEADER = '{"language": "numba", "idea": "x"}\n'
 REFUSED = {
+    "what the docstring says": ("exit", "must open with one line of JSON"),
     "prose": (PROSE, "must open with one line of JSON"),
     "prose before": (f"{PROSE}\n{HEADER}{FENCE}", "must open with one line of JSON"),
     "prose after": (f"{HEADER}{FENCE}{PROSE}", "nothing may follow the fenced block"),
@@ -234,8 +235,9 @@ def test_recorded_exchanges_repeat_a_campaign(drafter, task, model, answers, rep
     assert [d.hash for d in repeated.drafts] == [d.hash for d in second.drafts]
     assert len(model.requests) == count
     assert repeated.spent == second.spent
-    written = b"".join(path.read_bytes() for path in (tmp_path / "exchanges").iterdir())
-    assert b"sk-secret" not in written
+    (file,) = (tmp_path / "exchanges").iterdir()
+    assert b"sk-secret" not in file.read_bytes()
+    assert RecordedExchanges(file).all() == RecordedExchanges(file.parent).all()
 
 
 CHILD = """

@@ -74,10 +74,10 @@ def confined(worker):
 
 
 def test_a_run_reads_the_build_and_cannot_change_it(start, layers, tmp_path):
-    building = "import numba, pathlib\n@numba.njit\ndef kernel(u, out):\n    out[:] = 2 * u\n"
+    build = tmp_path / "judged" / "build"
+    building = f"open({str(build / 'made')!r}, 'w').close()\n{PLAIN}"
     with start(building, building=True) as builder:
         confined(builder)
-    build = tmp_path / "judged" / "build"
     before = {path: path.read_bytes() for path in build.rglob("*") if path.is_file()}
     assert before
 

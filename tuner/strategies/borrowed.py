@@ -1,7 +1,8 @@
 """What other targets, sizes and sibling drafts say about the points of a space.
 
 Times of different machines do not compare, ranks do: every source is turned into scores, the log
-odds of a point's rank among that source's. Between its points a source is smoothed. No source is
+odds of a point's rank among that source's. Between its points a Gaussian process interpolates, with
+a correlation learned from that source. No source is
 trusted alone: the best points of all take turns, and how much each source's scores count is
 regressed on the timings that come in.
 """
@@ -18,14 +19,17 @@ import numpy as np
 from outpace.errors import UsageError
 from outpace.tuner.space import Point, SearchSpace
 from outpace.tuner.strategies.base import Record
+from outpace.tuner.strategies.candidates import codes_of
 from outpace.tuner.strategies.correlation import Axis, Correlation
 
 Array = np.ndarray[Any, Any]
 
-SUPPORT = 512
-"""Points of a source from which its other points are interpolated."""
-SHARPNESS = 6.0
-"""Power to which correlations are raised to become weights of an interpolation."""
+SUPPORT = 256
+"""Points of a source from which its other points are interpolated, half of them the best."""
+SMOOTHING = 1e-2
+"""Variance of a source's noise, relative to all its variance."""
+SWEEPS = 4
+"""How often a source's correlation is redrawn."""
 TRUST, DOUBT = 0.8, 5.0
 """What all sources together are expected to be worth, and how many timings that belief weighs."""
 APART = 2
@@ -34,11 +38,50 @@ APART = 2
 
 @dataclass(frozen=True)
 class _Source:
-    """Points, best first, with their scores."""
+    """Points, best first, with their scores, and what interpolates between them."""
 
     points: Array
     scores: Array
-    known: dict[Point, float]
+    codes: Array
+    """Of the points, ascending."""
+    order: Array
+    """Which point has each code."""
+    tables: list[Array]
+    support: Array
+    pulls: Array
+    """How much each point of the support adds where the correlation with it is one."""
+
+    @classmethod
+    def of(cls, by_point: dict[Point, float], axes: tuple[Axis, ...]) -> _Source:
+        """Learn from times by point."""
+        points = np.array(list(by_point), dtype=np.int64)
+        seconds = np.array(list(by_point.values()))
+        order = np.argsort(seconds, kind="stable")
+        points, scores = points[order], log_odds_of_ranks(seconds)[order]
+        codes = codes_of(points)
+        by_code = np.argsort(codes)
+        rng = np.random.default_rng(len(points))
+        correlation = Correlation.of(axes)
+        for _ in range(SWEEPS):
+            correlation = correlation.redrawn(points, scores, rng)
+        tables = correlation.tables()
+        best, others = np.split(np.arange(len(points)), [SUPPORT // 2])
+        few = rng.permutation(others)[: SUPPORT // 2]
+        chosen = np.concatenate([best, few])
+        support = points[chosen]
+        matrix = _products(tables, support, support) + SMOOTHING * np.eye(len(support))
+        pulls = np.linalg.solve(matrix, scores[chosen])
+        return cls(points, scores, codes[by_code], by_code, tables, support, pulls)
+
+    def at(self, points: Array) -> Array:
+        """Scores of any points, (n, P) value indices: the known ones as they are."""
+        sought = codes_of(points)
+        places = np.minimum(np.searchsorted(self.codes, sought), len(self.codes) - 1)
+        found = self.scores[self.order[places]]
+        unknown = self.codes[places] != sought
+        if unknown.any():
+            found[unknown] = _products(self.tables, points[unknown], self.support) @ self.pulls
+        return found
 
 
 class Borrowed:
@@ -53,14 +96,13 @@ class Borrowed:
     def __init__(
         self, space: SearchSpace, axes: tuple[Axis, ...], records: Sequence[Record]
     ) -> None:
-        self._tables = [table**SHARPNESS for table in Correlation.of(axes).tables()]
         grouped: dict[str, dict[Point, float]] = {}
         for record in records:
             point = _fitting(space, record)
             if point is not None:
                 seconds = np.inf if record.seconds is None else record.seconds
                 grouped.setdefault(record.source, {})[point] = seconds
-        self._sources = [_scored(by_point) for _, by_point in sorted(grouped.items())]
+        self._sources = [_Source.of(by_point, axes) for _, by_point in sorted(grouped.items())]
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -78,16 +120,7 @@ class Borrowed:
         Args:
             points: (n, P) value indices.
         """
-        return np.stack([self._interpolated(points, source) for source in self._sources], axis=1)
-
-    def _interpolated(self, points: Array, source: _Source) -> Array:
-        exact = np.array([source.known.get(tuple(point), np.nan) for point in points.tolist()])
-        unknown = np.isnan(exact)
-        if unknown.any():
-            step = max(1, len(source.points) // SUPPORT)
-            weights = _products(self._tables, points[unknown], source.points[::step]) + 1e-9
-            exact[unknown] = (weights @ source.scores[::step]) / weights.sum(axis=1)
-        return exact
+        return np.stack([source.at(points) for source in self._sources], axis=1)
 
 
 def weights_of(scores: Array, targets: Array) -> Array:
@@ -122,14 +155,6 @@ def _fitting(space: SearchSpace, record: Record) -> Point | None:
         return None
 
 
-def _scored(by_point: dict[Point, float]) -> _Source:
-    points, seconds = np.array(list(by_point), dtype=np.int64), np.array(list(by_point.values()))
-    order = np.argsort(seconds, kind="stable")
-    points, scores = points[order], log_odds_of_ranks(seconds)[order]
-    known = dict(zip(map(tuple, points.tolist()), scores.tolist(), strict=True))
-    return _Source(points, scores, known)
-
-
 def _diverse(points: Array, count: int) -> list[Point]:
     """The best of a source's points that differ from each other."""
     chosen: list[Array] = []
@@ -142,7 +167,7 @@ def _diverse(points: Array, count: int) -> list[Point]:
 
 
 def _products(tables: list[Array], points: Array, others: Array) -> Array:
-    found = np.ones((len(points), len(others)), np.float32)
+    found = np.ones((len(points), len(others)))
     for table, own, other in zip(tables, points.T, others.T, strict=True):
-        found *= table.astype(np.float32)[own][:, other]
+        found *= table[own[:, None], other[None, :]]
     return found

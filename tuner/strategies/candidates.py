@@ -1,8 +1,9 @@
-"""The points among which a strategy chooses: all of a small space, a changing part of a large one."""
+"""The points among which a strategy chooses: a small space whole, a part of a large one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 WHOLE = 5000
 """Spaces of up to this many points are candidates as a whole."""
-DRAWN = 2500
+DRAWN = 2000
 """Candidates of a larger space that are drawn uniformly."""
 MUTANTS = 200
 """Candidates that differ from a good point in two parameters drawn at random."""
@@ -30,23 +31,20 @@ class Candidates:
     """
 
     def __init__(self, points: Array) -> None:
-        rng = np.random.default_rng(0)
-        self._factors = rng.integers(1, 2**63, size=points.shape[1], dtype=np.uint64)
-        self._factors |= np.uint64(1)
-        self._codes, first = np.unique(self._codes_of(points), return_index=True)
+        self._codes, first = np.unique(codes_of(points), return_index=True)
         self.points = points[first]
         self.open = np.ones(len(self.points), np.bool_)
 
     def close(self, points: Array) -> None:
         """These were tried, (n, P) value indices; candidates or not."""
         if len(points) == 1:
-            self.open[self._codes == self._codes_of(points)[0]] = False
+            self.open[self._codes == codes_of(points)[0]] = False
         else:
-            self.open &= ~np.isin(self._codes, self._codes_of(points))
+            self.open &= ~np.isin(self._codes, codes_of(points))
 
     def extend(self, points: Array) -> Array:
         """Add those that are new, and open; returns them."""
-        codes, first = np.unique(self._codes_of(points), return_index=True)
+        codes, first = np.unique(codes_of(points), return_index=True)
         fresh = ~np.isin(codes, self._codes)
         self._codes = np.concatenate([self._codes, codes[fresh]])
         added = points[first[fresh]]
@@ -54,9 +52,20 @@ class Candidates:
         self.open = np.concatenate([self.open, np.ones(len(added), np.bool_)])
         return np.asarray(added)
 
-    def _codes_of(self, points: Array) -> Array:
-        """One number a point; the chance that n points share one is n^2 / 2^64."""
-        return np.asarray((points.astype(np.uint64) * self._factors).sum(axis=1, dtype=np.uint64))
+
+def codes_of(points: Array) -> Array:
+    """One number a point, (n,) uint64; the chance that two of n points share one is n^2 / 2^64.
+
+    Args:
+        points: (n, P) value indices.
+    """
+    factors = _odd_factors(points.shape[1])
+    return np.asarray((points.astype(np.uint64) * factors).sum(axis=1, dtype=np.uint64))
+
+
+@cache
+def _odd_factors(count: int) -> Array:
+    return np.random.default_rng(0).integers(2**62, size=count, dtype=np.uint64) * 2 + 1
 
 
 def candidates_of(

@@ -35,6 +35,7 @@ USUAL_RELEVANCE, SPREAD_OF_RELEVANCE = 0.4, 0.55
 FITTED = 48
 """Settings are fitted to this many timings at most; half of them the best."""
 BORDER = 1e12
+"""Larger than any squared length of the targets that a matrix is bordered with."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Setting:
     """Indices into `RELEVANCES`, `REACHES` and `GAPS` for one parameter."""
 
     relevance: int = 2
-    reach: int = 1
-    gap: int = 1
+    reach: int = 0
+    gap: int = 0
 
 
 class Axis:
@@ -65,7 +66,9 @@ class Axis:
             (reach, gap): np.exp(-distance / REACHES[reach]) * (1 - GAPS[gap] * apart)
             for reach, gap in self.others
         }
-        self.start = Setting(reach=self.others[-1][0] and 1, gap=self.others[-1][1] and 1)
+        reaches, gaps = zip(*self.others, strict=True)
+        self.start = Setting(reach=min(1, max(reaches)), gap=min(1, max(gaps)))
+        """What is assumed before anything is known."""
 
     def table(self, setting: Setting) -> Array:
         """Correlation of every value with every other, (values, values) float64."""
@@ -140,11 +143,11 @@ class Correlation:
             options, choices = self.axes[p].options(settings[p], points[:, p], rng)
             rest = product / factors[p]
             scores = _log_likelihoods(rest * choices, NOISES[noise], targets)
-            drawn = _draw(scores + [_log_prior(option) for option in options], rng)
+            drawn = _draw(scores + np.array([_log_prior(option) for option in options]), rng)
             settings[p], factors[p] = options[drawn], choices[drawn]
             product = rest * factors[p]
-        scores = [_log_likelihoods(product[None], variance, targets)[0] for variance in NOISES]
-        noise = _draw(np.array(scores), rng)
+        fits = [_log_likelihoods(product[None], variance, targets)[0] for variance in NOISES]
+        noise = _draw(np.array(fits), rng)
         return Correlation(self.axes, tuple(settings), noise)
 
 

@@ -1,4 +1,4 @@
-"""Kernel Tuner's strategies behind ours' interface, for comparison; needs the extra `search`.
+"""Kernel Tuner's strategies behind our interface, for comparison; needs the extra `search`.
 
 They call a function for every point. Here that function waits, in a thread of its own, until the
 point has been asked for and told; only one of the two threads is ever running.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import weakref
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -177,10 +178,8 @@ def _run(name: str, space: SearchSpace, seed: int, runner: _Runner) -> None:
         while fruitless < FRUITLESS:
             known = len(runner.known)
             options = _options(values, seed)
-            try:
+            with suppress(util.StopCriterionReached):
                 strategy_map[name].tune(searchspace, runner, options)
-            except util.StopCriterionReached:
-                pass
             fruitless = 0 if len(runner.known) > known else fruitless + 1
         runner.inbox.put(None)
     except _Abandoned:

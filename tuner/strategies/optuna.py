@@ -1,4 +1,4 @@
-"""Optuna's sampler (TPE) behind ours' interface, for comparison; needs the extra `search`.
+"""Optuna's sampler (TPE) behind our interface, for comparison; needs the extra `search`.
 
 Optuna knows no constraints and repeats itself: what it suggests in vain is told to it as failed,
 and after a while a random point is taken instead.

@@ -19,6 +19,9 @@ Array = np.ndarray[Any, Any]
 
 STEEPEST = -30.0
 """Improvements that are less likely than by this many deviations are all alike."""
+CYCLE = (1.0,)
+FINENESS = 128
+"""Places a deviation at which the improvement is tabulated."""
 
 
 class Outlook:
@@ -90,6 +93,7 @@ class Outlook:
             known, shift = known - self._known_scores @ weights, self._scores @ weights
         means, deviations = self._posterior.predict(known)
         means = means + shift
+        deviations = deviations * CYCLE[len(self._tried) % len(CYCLE)]
         gains = log_expected_improvement(min(targets.values()), means, deviations)
         which = int(np.argmax(np.where(self._candidates.open, gains, -np.inf)))
         point: Point = tuple(self._candidates.points[which].tolist())
@@ -104,15 +108,15 @@ def log_expected_improvement(best: float, means: Array, deviations: Array) -> Ar
     With u = (best - mean) / deviation it is log(deviation) + log(u Phi(u) + phi(u)); Jones,
     Schonlau and Welch, Journal of Global Optimization 13 (1998), equation 15.
     """
-    u = np.maximum((best - means) / deviations, STEEPEST)
-    places, values = _improvement_table()
-    return np.asarray(np.log(deviations) + np.interp(u, places, values))
+    u = np.clip((best - means) / deviations, STEEPEST, -STEEPEST)
+    places = ((u - STEEPEST) * FINENESS).astype(np.intp)
+    return np.asarray(np.log(deviations) + _improvement_table().take(places))
 
 
 @cache
-def _improvement_table() -> tuple[Array, Array]:
-    places = np.linspace(STEEPEST, 10.0, 2001)
-    return places, np.array([_log_improvement(float(u)) for u in places])
+def _improvement_table() -> Array:
+    count = int(-2 * STEEPEST * FINENESS) + 1
+    return np.array([_log_improvement(STEEPEST + i / FINENESS) for i in range(count)])
 
 
 def _log_improvement(u: float) -> float:

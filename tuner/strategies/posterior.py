@@ -26,9 +26,7 @@ class Posterior:
         tried: (m, P) value indices of the points that are conditioned on from the start.
     """
 
-    def __init__(
-        self, tables: list[Array], noise: float, candidates: Array, tried: Array
-    ) -> None:
+    def __init__(self, tables: list[Array], noise: float, candidates: Array, tried: Array) -> None:
         self._tables = tables
         self._single = [np.ascontiguousarray(t, dtype=np.float32) for t in tables]
         self._noise = noise
@@ -37,18 +35,18 @@ class Posterior:
         m = len(tried)
         matrix = self._correlations(tried, self._tried) + noise * np.eye(m)
         self._inverse = np.linalg.inv(np.linalg.cholesky(matrix))
-        self._grow(m, max(64, 2 * m), len(candidates))
+        self._v: Array = np.empty((max(64, 2 * m), len(candidates)), np.float32)
         self._v[:m] = self._projected(self._columns, len(candidates))
         self._explained = np.einsum("ij,ij->j", self._v[:m], self._v[:m])
 
     def __len__(self) -> int:
-        return self._tried.shape[1]
+        return int(self._tried.shape[1])
 
     def add(self, point: Array) -> None:
         """Condition on one more point, (P,) value indices."""
         m = len(self)
         if m == len(self._v):
-            self._grow(m, 2 * m, self._v.shape[1])
+            self._v = np.concatenate([self._v, np.empty_like(self._v)])
         across = self._correlations(point[None], self._tried)[0]
         row = self._inverse @ across
         diagonal = np.sqrt(max(1 + self._noise - row @ row, self._noise))
@@ -90,12 +88,6 @@ class Posterior:
         means = mean + residual.astype(np.float32) @ self._v[: len(self)]
         left = np.maximum(1 - self._explained, SMALLEST_VARIANCE)
         return means, np.sqrt(left * np.float32(variance))
-
-    def _grow(self, filled: int, rows: int, candidates: int) -> None:
-        grown = np.empty((rows, candidates), np.float32)
-        if filled and hasattr(self, "_v"):
-            grown[:filled] = self._v[:filled]
-        self._v = grown
 
     def _correlations(self, points: Array, columns: Array) -> Array:
         """Of these points with those columns, float64."""

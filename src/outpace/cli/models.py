@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,10 +29,11 @@ ModelOption = Annotated[
     typer.Option(metavar="NAME", help="Model for --drafter openai.", rich_help_panel=_PANEL),
 ]
 RoundsOption = Annotated[
-    int | None, typer.Option(help="Times the model is asked.", rich_help_panel=_PANEL)
+    int | None, typer.Option(help="Times the model is asked; default: 4.", rich_help_panel=_PANEL)
 ]
 SamplesOption = Annotated[
-    int | None, typer.Option(help="Drafts asked for in each round.", rich_help_panel=_PANEL)
+    int | None,
+    typer.Option(help="Drafts asked for in each round; default: 8.", rich_help_panel=_PANEL),
 ]
 TokensOption = Annotated[
     int | None,
@@ -118,6 +119,23 @@ def model_options(
     )
 
 
+def asked_model(
+    drafters: str, base_url: str | None, model: str | None, **options: Any
+) -> ModelOptions | None:
+    """As `model_options`, and None where no model drafts.
+
+    Raises:
+        UsageError: As there, or a model is named that would not be asked.
+    """
+    from outpace.tuner.drafting import MODEL  # noqa: PLC0415
+
+    if MODEL in drafters.split(","):
+        return model_options(base_url, model, **options)
+    if model is not None:
+        raise UsageError("--model needs --drafter openai, or builtin,openai")
+    return None
+
+
 def model_findings(options: ModelOptions) -> list[Finding]:
     """What a model's server was seen to do, for the doctor; it is asked at most three times."""
     from outpace.tuner.drafting import examine_model  # noqa: PLC0415
@@ -134,7 +152,7 @@ def model_findings(options: ModelOptions) -> list[Finding]:
             "model: form of replies",
             ok=form is not None,
             value=f"enforced through {form.value}" if form is not None else "not enforced",
-            hint="" if form is not None else "replies that break the form are refused and cost all",
+            hint="" if form is not None else "a reply that breaks it is refused, and paid for",
         ),
         Finding(
             "model: replies at once",

@@ -19,7 +19,12 @@ PathsArgument = Annotated[
     typer.Argument(metavar="PATH", help="Where to look for promotions; default: here."),
 ]
 DrafterOption = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Who writes the drafts; default: builtin.")
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Who writes the drafts: builtin, openai, replay:FOLDER, or some of them with commas; "
+        "default: builtin.",
+    ),
 ]
 LanguagesOption = Annotated[
     list[str] | None,

@@ -1,6 +1,9 @@
 """`outpace tune`: draft, judge and promote."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,7 +21,7 @@ from outpace.cli.models import (
     RoundsOption,
     SamplesOption,
     TokensOption,
-    model_options,
+    asked_model,
 )
 from outpace.cli.options import (
     DrafterOption,
@@ -31,10 +34,21 @@ from outpace.cli.options import (
     WorkloadsOption,
     split_list,
 )
-from outpace.cli.settings import read_settings
-from outpace.errors import UsageError
+from outpace.cli.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from outpace.codegen.reference import Reference
+    from outpace.tuner.api import Budget
 
 RESUMABLE = "interrupted; nothing is lost, the same command goes on where this one stopped"
+
+BudgetOption = Annotated[
+    str | None,
+    typer.Option(metavar="AMOUNT", help="Minutes (5, 5m, 90s) or drafts (12d) to spend."),
+]
+FreshOption = Annotated[
+    bool, typer.Option("--fresh", help="Start anew instead of resuming the last campaign.")
+]
 
 
 def tune(
@@ -43,13 +57,8 @@ def tune(
     drafter: DrafterOption = None,
     language: LanguagesOption = None,
     workload: WorkloadsOption = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(metavar="AMOUNT", help="Minutes (5, 5m, 90s) or drafts (12d) to spend."),
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Start anew instead of resuming the last campaign.")
-    ] = False,
+    budget: BudgetOption = None,
+    fresh: FreshOption = False,
     promoted: PromotedOption = None,
     accept_risk: RiskOption = False,
     base_url: BaseUrlOption = None,
@@ -72,57 +81,59 @@ def tune(
     """
 
     def work() -> Answer:
-        from outpace.cli import payloads, summary, watch  # noqa: PLC0415
         from outpace.codegen.reference import load_reference  # noqa: PLC0415
-        from outpace.tuner import api  # noqa: PLC0415
 
-        languages, workloads = (
-            split_list(language, "--language"),
-            split_list(workload, "--workload"),
-        )
-        spent = parse_budget(budget) if budget is not None else None
         loaded = load_reference(reference)
         settings = read_settings(loaded.folder)
-        if spent is None:
-            spent = parse_budget(settings.budget) if settings.budget else api.Budget()
-        spent = within_minutes(spent, max_minutes)
         names = drafter or settings.drafter
-        asked = None
-        if api.MODEL in names.split(","):
-            asked = model_options(
-                base_url,
-                model,
-                rounds=rounds,
-                samples=samples,
-                most_tokens=max_tokens_total,
-                most_cost=max_cost,
-                most_minutes=spent.minutes,
-                price=price,
-                docstrings=not no_docstrings,
-            )
-        elif model is not None:
-            raise UsageError("--model needs --drafter openai, or builtin,openai")
-        override = promoted or environment.promoted_override() or settings.promoted
-        with watch.watching(quiet=quiet) as observer:
-            result = api.tune(
-                loaded,
-                drafter=names,
-                languages=languages or settings.languages,
-                workloads=workloads,
-                budget=spent,
-                fresh=fresh,
-                promoted=override,
-                observer=observer,
-                accept_risk=accept_risk,
-                model=asked,
-            )
-        return Answer(
-            payloads.tuned(result),
-            lambda console: summary.show_campaign(console, result, override, observer.told),
-            of_campaign(
-                promoted=result.promotion is not None,
-                statuses=[trial.status for trial in result.trials],
-            ),
+        spent = within_minutes(_budget(budget, settings), max_minutes)
+        asked = asked_model(
+            names,
+            base_url,
+            model,
+            rounds=rounds,
+            samples=samples,
+            most_tokens=max_tokens_total,
+            most_cost=max_cost,
+            most_minutes=spent.minutes,
+            price=price,
+            docstrings=not no_docstrings,
+        )
+        return _tuned(
+            promoted or environment.promoted_override() or settings.promoted,
+            quiet,
+            loaded,
+            drafter=names,
+            languages=split_list(language, "--language") or settings.languages,
+            workloads=split_list(workload, "--workload"),
+            budget=spent,
+            fresh=fresh,
+            accept_risk=accept_risk,
+            model=asked,
         )
 
     respond(work, as_json=as_json, interrupted=RESUMABLE)
+
+
+def _budget(given: str | None, settings: Settings) -> Budget:
+    from outpace.tuner.api import Budget  # noqa: PLC0415
+
+    text = given if given is not None else settings.budget
+    return parse_budget(text) if text is not None else Budget()
+
+
+def _tuned(override: Path | None, quiet: bool, loaded: Reference, **options: Any) -> Answer:
+    """Tune while the user watches; the options are those of `outpace.tuner.api.tune`."""
+    from outpace.cli import payloads, summary, watch  # noqa: PLC0415
+    from outpace.tuner import api  # noqa: PLC0415
+
+    with watch.watching(quiet=quiet) as observer:
+        result = api.tune(loaded, promoted=override, observer=observer, **options)
+    return Answer(
+        payloads.tuned(result),
+        lambda console: summary.show_campaign(console, result, override, observer.told),
+        of_campaign(
+            promoted=result.promotion is not None,
+            statuses=[trial.status for trial in result.trials],
+        ),
+    )
