@@ -37,8 +37,9 @@ from outpace.model import Evidence, Promotion, Variant
 
 _KNOWN_SIZES = 1024
 """Decisions kept per function; a loop over ever new sizes starts over rather than grows."""
-_THREAD_MARKS = ("parallel", "thread")
-"""Substrings of `omp parallel`, `njit(parallel=...)`, pthreads, C11 threads and `threading`."""
+_THREAD_MARKS = ("parallel", "thread", "pragma", "##", "%:%:", "??", "\\\n")
+"""Substrings of `omp parallel`, `njit(parallel=...)`, pthreads, C11 threads and `threading`; and of
+what C can put such words together from: pasted tokens, in all spellings, and split lines."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Server:
         self.contract = reference.contract
         self._offer = offer
         self._known: dict[Key, Entry] = {}
-        self._returns = _returns_of(reference)
+        self._returns = returns_of(reference)
         self._signature = inspect.signature(reference.fn)
         self._dispatcher: Dispatcher = generate(
             self.contract, self._returns, self._known, self._decide, self._slow
@@ -345,7 +346,7 @@ def _warn(stored: StoredPromotion, message: str) -> None:
     warnings.warn(f"promotion {stored.path}: {message}", PromotionWarning, stacklevel=2)
 
 
-def _returns_of(reference: Reference) -> Returns:
+def returns_of(reference: Reference) -> Returns:
     """Form of the return value, from its annotation."""
     hint = typing.get_type_hints(reference.fn, include_extras=True)["return"]
     is_tuple = typing.get_origin(hint) is tuple

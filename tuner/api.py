@@ -110,9 +110,9 @@ def tune(
         EnvironmentError_: The model's server does not answer.
     """
     truth = _reference_of(reference)
-    for language in languages:
-        _refuse_unavailable(language)
     choice = choose(drafter, languages, model)
+    for language in choice.languages:
+        _refuse_unavailable(language)
     chosen = workloads_of(truth, workloads)
     _prepare_folder(truth, promoted, observer)
     with _journal(truth, choice.identity, fresh=fresh) as journal:

@@ -13,6 +13,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -108,6 +109,10 @@ class Mapping:
         address = self._address + placed.offset
         buffer: Any = (ctypes.c_char * max(placed.nbytes, 1)).from_address(address)
         return np.ndarray(placed.shape, dtype=placed.dtype, buffer=buffer)
+
+    def at(self, wire: Sequence[Any]) -> np.ndarray[Any, Any]:
+        """An array by what a message says of it: offset, shape, dtype."""
+        return self.array(Placed(wire[0], tuple(wire[1]), wire[2]))
 
     def close(self) -> None:
         """Unmap; arrays over it must not be used afterwards."""

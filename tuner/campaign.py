@@ -17,7 +17,13 @@ from outpace.codegen.reference import Reference
 from outpace.errors import DraftError
 from outpace.kernels.promotions import StoredPromotion
 from outpace.model import Draft, Status, Target, Trial, Variant, Workload
-from outpace.tuner.confirm import Confirmation, ProcessPair, confirm, one_process_pair
+from outpace.tuner.confirm import (
+    Confirmation,
+    Contender,
+    ProcessPair,
+    confirm,
+    one_process_pair,
+)
 from outpace.tuner.counterexamples import Counterexamples
 from outpace.tuner.elsewhere import records_elsewhere
 from outpace.tuner.evaluate import (
@@ -32,6 +38,7 @@ from outpace.tuner.exploration import UNBUDGETED, Exploration
 from outpace.tuner.gate import Gate
 from outpace.tuner.journal import AlphaLedger, Journal, Promoted
 from outpace.tuner.plan import Plan, make_plan
+from outpace.tuner.rehearsal import rehearsed
 from outpace.tuner.rule import THRESHOLD
 from outpace.tuner.selfcheck import CheckedReference, check_reference
 
@@ -229,15 +236,9 @@ class Campaign:
 
     def confirm_against_reference(self, variant: Variant, alpha: float) -> list[Confirmation]:
         """Confirm one evaluated variant at every workload, incumbents left aside."""
-        finalist = self.evaluator.evaluations[variant.hash]
-        return confirm(
-            self.checked,
-            self._plans,
-            finalist.contender,
-            None,
-            alpha,
-            self.observer,
-        )
+        finalist = self.evaluator.evaluations[variant.hash].contender
+        results = confirm(self.checked, self._plans, finalist, None, alpha, self.observer)
+        return rehearsed(self.checked, self._plans, finalist, results)
 
     def process_pair(self, variant: Variant, incumbent: Variant | None = None) -> list[ProcessPair]:
         """Time one fresh process pair of an evaluated variant at every workload, undecided.
@@ -245,11 +246,14 @@ class Campaign:
         For measuring the error rates of the rule: nothing is promoted. The incumbent, if given, has
         been evaluated too and takes part as a promotion would.
         """
-        against = (
-            self.evaluator.evaluations[incumbent.hash].contender if incumbent is not None else None
-        )
-        finalist = self.evaluator.evaluations[variant.hash].contender
-        return one_process_pair(self.checked, self._plans, finalist, against)
+        against = self._built(incumbent) if incumbent is not None else None
+        return one_process_pair(self.checked, self._plans, self._built(variant), against)
+
+    def _built(self, variant: Variant) -> Contender:
+        """An evaluated variant that is known to build, with its build."""
+        evaluation = self.evaluator.evaluations[variant.hash]
+        self.evaluator.rebuild(evaluation)
+        return evaluation.contender
 
     def _finalists(
         self, plans: Sequence[Plan], tried: set[tuple[str, str]], *, screened: bool
@@ -309,6 +313,7 @@ class Campaign:
                 alpha * len(group) / len(plans),
                 self.observer,
             )
+        results = rehearsed(self.checked, plans, finalist.contender, results)
         for result in results:
             self.evaluator.end(variant, _trial_of_confirmation(finalist, result))
         return results

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-import msgspec
 import numpy as np
 
 from outpace.codegen.inputs import Case, draw_inputs
@@ -36,7 +35,14 @@ from outpace.tuner.plan import Plan, draw_call, reference_worker
 from outpace.tuner.process import Call, Failure, Worker, bytes_of, capacity_for
 from outpace.tuner.rule import THRESHOLD, SequentialRule, speedup_of
 from outpace.tuner.selfcheck import CheckedReference
-from outpace.tuner.unseen import GROWTH, GROWTH_SLOW, almost_same, draw_nearby, nearby_envelope
+from outpace.tuner.unseen import (
+    GROWTH,
+    GROWTH_SLOW,
+    almost_same,
+    draw_again,
+    draw_nearby,
+    nearby_envelope,
+)
 
 FLOOR_BYTES_PER_SECOND = 4e11
 """Written bytes a second and core that no machine exceeds; a faster variant is suspect."""
@@ -279,12 +285,13 @@ def _process_pair(
         one.nearby = draw_nearby(reference, one.plan.workload, bounds, rng)
     with ExitStack() as stack:
         capacity = _capacity(checked, running, finalist)
-        baseline = stack.enter_context(reference_worker(reference, capacity))
+        baseline = stack.enter_context(reference_worker(reference, capacity, awaited=False))
         contenders = [finalist] + ([incumbent] if incumbent is not None else [])
         workers = [
             stack.enter_context(Worker(reference.contract, c.folder, capacity, variant=c.variant))
             for c in contenders
         ]
+        baseline.wait_until_loaded()  # it has loaded beside them
         # Large arrays put the arenas on huge pages, which smaller ones must not profit from.
         for one in sorted(running, key=lambda r: _written(reference, r)):
             _measure(checked, one, finalist, baseline, workers)
@@ -438,14 +445,7 @@ def _verify_drawn_case(checked: CheckedReference, worker: Worker, rng: np.random
     A draft that behaves in one way in a process that begins with drawn cases, and in another in one
     that begins with a workload, would have been checked in the first only.
     """
-    position = int(rng.integers(len(checked.cases)))
-    case = msgspec.structs.replace(checked.cases[position], seed=int(rng.integers(2**62)))
-    inputs = draw_inputs(checked.reference, case)
-    try:
-        expected = expect(checked.oracle, inputs, case.sizes, rng)
-    except Exception:  # noqa: BLE001  (the reference raises on these values; known ones must do)
-        case, expected = checked.cases[position], checked.expected[position]
-        inputs = draw_inputs(checked.reference, case)
+    case, inputs, expected = draw_again(checked, rng)
     worker.prepare([Call(case.sizes, inputs)], anywhere=True)
     worker.run(DRAWN_LIMIT)
     mismatch = compare(checked.reference.contract, expected, worker.results())

@@ -32,8 +32,6 @@ MODEL = "openai"
 REPLAY = "replay:"
 LISTING_SECONDS = 10.0
 """For a list of models, which a server has at hand."""
-BUILTIN_ROUNDS = 2
-"""Times that a drafter is asked which needs no model; the second answer says that it has ended."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Choice:
 
     Attributes:
         names: Of the drafters, in the order in which they are asked.
-        languages: Languages of the drafts.
+        languages: Languages of the drafts, those that are repeated among them.
         model: Which model `openai` asks; None without it.
         recorded: What `replay:` repeats; None without it.
     """
@@ -65,8 +63,9 @@ class Choice:
 
     @property
     def rounds(self) -> int:
-        """Most rounds of all drafters together."""
-        count = BUILTIN_ROUNDS - 1 if len(self.names) > 1 else BUILTIN_ROUNDS
+        """Most rounds of all drafters together; one that asks no model drafts all at once."""
+        asking = (self.model is not None) + (self.recorded is not None)
+        count = len(self.names) - asking
         if self.model is not None:
             count += self.model.rounds
         if self.recorded is not None:
@@ -85,6 +84,19 @@ class Drafting:
 
     notes: tuple[str, ...]
     spent: Spent | None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model's server was seen to do, and tokens that it takes; None where it does not say.
+
+    Attributes:
+        abilities: As the probe found them.
+        context: Tokens that prompt and reply may have together.
+    """
+
+    abilities: Abilities
+    context: int | None
 
 
 def choose(names: str, languages: Sequence[str], model: ModelOptions | None) -> Choice:
@@ -111,9 +123,8 @@ def choose(names: str, languages: Sequence[str], model: ModelOptions | None) -> 
         for language in languages:
             section(language)
     recorded = RecordedExchanges(_record(Path(replays[0]))) if replays else None
-    if recorded is not None:
-        _rounds_of(recorded)
-    return Choice(listed, tuple(languages), model, recorded)
+    repeated = _rounds_of(recorded).languages if recorded is not None else ()
+    return Choice(listed, tuple(dict.fromkeys((*languages, *repeated))), model, recorded)
 
 
 def open_drafter(choice: Choice, journal: Path) -> Drafter:
@@ -129,19 +140,6 @@ def open_drafter(choice: Choice, journal: Path) -> Drafter:
     """
     drafters = [_opened(name, choice, journal) for name in choice.names]
     return drafters[0] if len(drafters) == 1 else TogetherDrafter(drafters)
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What a model's server was seen to do, and tokens that it takes; None where it does not say.
-
-    Attributes:
-        abilities: As the probe found them.
-        context: Tokens that prompt and reply may have together.
-    """
-
-    abilities: Abilities
-    context: int | None
 
 
 def examine_model(options: ModelOptions) -> ModelFacts:

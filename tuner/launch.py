@@ -22,6 +22,14 @@ from outpace.tuner.view import DEVICES, View, module_path, readable_paths
 _SPAWN = (
     "import sys; sys.path[:] = {path!r}; from outpace.tuner.worker import main; main({setup!r})"
 )
+_SPAWN_REHEARSAL = """import sys
+sys.path[:] = {path!r}
+from outpace.tuner.worker import rehearsal
+steps = rehearsal({setup!r})
+del rehearsal
+for function, arguments, hand_over in steps:
+    hand_over(function(*arguments))
+"""
 
 
 def layers_wanted() -> Layers:
@@ -79,7 +87,8 @@ def start(setup: dict[str, Any], home: Path, log: IO[bytes]) -> Child:
     is_draft = "view" in setup
     # A draft gets no folder of the user's to import from, the reference all that there are.
     path = module_path() if is_draft else [str(Path(entry).absolute()) for entry in sys.path]
-    code = _SPAWN.format(path=list(path), setup=json.dumps(setup))
+    spawn = _SPAWN_REHEARSAL if setup["kind"] == "rehearsal" else _SPAWN
+    code = spawn.format(path=list(path), setup=json.dumps(setup))
     return Child(
         [sys.executable, "-I", "-c", code],
         variables=_variables(home),

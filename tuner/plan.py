@@ -248,6 +248,9 @@ def _time_reference(reference: Reference, calls: Sequence[Call]) -> tuple[float,
     return median(times[1:] or times), charge
 
 
-def reference_worker(reference: Reference, capacity: tuple[int, int]) -> Worker:
-    """A fresh process that runs the reference."""
-    return Worker(reference.contract, Path.cwd(), capacity, location=reference.importable())
+def reference_worker(
+    reference: Reference, capacity: tuple[int, int], *, awaited: bool = True
+) -> Worker:
+    """A fresh process that runs the reference; `awaited` as for any `Worker`."""
+    location = reference.importable()
+    return Worker(reference.contract, Path.cwd(), capacity, location=location, awaited=awaited)

@@ -29,6 +29,7 @@ from outpace.codegen.abi import Role, output_shapes, slots
 from outpace.codegen.dims import shape_of
 from outpace.codegen.inputs import Case
 from outpace.errors import EnvironmentError_
+from outpace.kernels.dispatcher import Returns
 from outpace.model import Contract, Grade, Status, Variant
 from outpace.tuner import launch
 from outpace.tuner.arena import Arena, Layout, Placed, poison
@@ -120,8 +121,10 @@ class Worker:
         variant: Variant | None = None,
         location: tuple[str, str] | None = None,
         building: bool = False,
+        rehearsed: Returns | None = None,
         lowest: Grade = Grade.D,
         start_limit: float = START_LIMIT,
+        awaited: bool = True,
     ) -> None:
         """Start the process and wait until it has built or loaded.
 
@@ -132,8 +135,11 @@ class Worker:
             variant: The draft to build or run; None for the reference.
             location: File and qualified name of the reference, when `variant` is None.
             building: Compile the draft into `build`, and where it compiles late, run it there.
+            rehearsed: Form of the reference's return value, where the draft is to be called as it
+                will be served (`rehearsal.py`); its results then are what the caller was given.
             lowest: Grade of isolation below which nothing of the draft is run.
             start_limit: Seconds to load; a build needs more than a load from its cache.
+            awaited: False to return at once; call `wait_until_loaded` then, before anything else.
 
         Raises:
             Failure: It did not build or load; the process has been ended.
@@ -158,6 +164,8 @@ class Worker:
         else:
             assert self._scratch is not None
             setup |= launch.setup_of(variant, contract, folder, self._scratch, building=building)
+        if rehearsed is not None:
+            setup |= {"kind": "rehearsal", "returns": asdict(rehearsed)}
         try:
             self._child = launch.start(setup, self._scratch or folder, self._log)
         finally:
@@ -168,11 +176,12 @@ class Worker:
         self._poll.register(self._replies, select.POLLIN)
         self._room.register(self._commands, select.POLLOUT)
         os.set_blocking(self._commands, False)
-        try:
-            self._await(lowest, start_limit)
-        except BaseException:
-            self.close()
-            raise
+        if awaited:
+            try:
+                self.wait_until_loaded(lowest, start_limit)
+            except BaseException:
+                self.close()
+                raise
 
     def _arenas(self) -> dict[str, Any]:
         """What the process is told of the memory that it shares."""
@@ -185,8 +194,11 @@ class Worker:
             "mutates": bool(self.contract.mutated),
         }
 
-    def _await(self, lowest: Grade, start_limit: float) -> None:
-        """Wait until the process has loaded; nothing of a draft runs before its grade is known."""
+    def wait_until_loaded(self, lowest: Grade = Grade.D, start_limit: float = START_LIMIT) -> None:
+        """Wait until the process has loaded; nothing of a draft runs before its grade is known.
+
+        Arguments and exceptions are those of the constructor.
+        """
         try:
             self.grade = Grade(self._reply(START_LIMIT, "starting").get("grade", "D"))
         except Failure as failure:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from outpace.codegen.dims import shape_of
@@ -18,14 +19,29 @@ from outpace.codegen.domain import allows
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference
 from outpace.model import Contract, Workload
-from outpace.tuner.acceptance import Envelope
+from outpace.tuner.acceptance import Envelope, Expected, expect
 from outpace.tuner.process import Call
+from outpace.tuner.selfcheck import CheckedReference
 
 GROWTH, GROWTH_SLOW = 2.0, 1.25
 """Most elements of a nearby call, relative to those of the workload; also for slow references."""
 _NEARBY_SLACK = 4.0
 """How much wider the envelope of a workload is at a nearby size: errors grow with the size."""
 _ATTEMPTS = 400
+
+
+def draw_again(
+    checked: CheckedReference, rng: np.random.Generator
+) -> tuple[Case, dict[str, Any], Expected]:
+    """One of the drawn cases with new values: the case, its inputs and what they must give."""
+    position = int(rng.integers(len(checked.cases)))
+    case = msgspec.structs.replace(checked.cases[position], seed=int(rng.integers(2**62)))
+    inputs = draw_inputs(checked.reference, case)
+    try:
+        return case, inputs, expect(checked.oracle, inputs, case.sizes, rng)
+    except Exception:  # noqa: BLE001  (the reference raises on these values; known ones must do)
+        case = checked.cases[position]
+        return case, draw_inputs(checked.reference, case), checked.expected[position]
 
 
 def draw_nearby(

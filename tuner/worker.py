@@ -1,6 +1,7 @@
 """The process in which a draft is built or runs: it obeys the judge and knows nothing.
 
-Started by `outpace.tuner.process.Worker` as `main(<JSON>)` with four inherited descriptors. It
+Started by `outpace.tuner.process.Worker` as `main(<JSON>)`, or as the steps of `rehearsal(<JSON>)`
+where it is to look like a user's process, with four inherited descriptors. It
 confines itself before it loads the draft; the reference is trusted and runs unconfined. It holds no
 clock, no seed and no expected value; all that it reports besides the contents of its output arena
 is for messages to people.
@@ -26,6 +27,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from outpace.tuner.sandbox import Layers, Limits, confine, die_with_spawner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from outpace.kernels.rehearsal_process import Step
     from outpace.tuner.arena import Mapping
 
 
@@ -49,6 +53,48 @@ def main(text: str) -> None:
         _obey(commands, replies, run, setup)
     except BaseException as error:  # noqa: BLE001
         _send(replies, b"e", _describe(error))
+
+
+def rehearsal(text: str) -> Iterator[Step]:
+    """The steps of a rehearsal, which the top level of the script takes; see `steps`.
+
+    Where a step raises, the process ends, as a user's would.
+    """
+    setup = json.loads(text)
+    commands, replies = setup["commands"], setup["replies"]
+    _end_with_judge(setup)
+    layers = _confined(setup)
+    _send(replies, b"r", {"grade": layers.grade.value})
+    _read_exactly(commands, 1)
+    from outpace.codec import decode  # noqa: PLC0415  (after confinement)
+    from outpace.kernels.dispatcher import Returns  # noqa: PLC0415
+    from outpace.kernels.rehearsal_process import look_ordinary, steps  # noqa: PLC0415
+    from outpace.model import Contract  # noqa: PLC0415
+    from outpace.tuner.arena import Mapping  # noqa: PLC0415
+
+    inputs = Mapping(setup["inputs"], setup["input_size"], writable=False)
+    outputs = Mapping(setup["outputs"], setup["output_size"], writable=True)
+    batches = _batches(commands, replies, inputs, outputs)
+    contract = decode(setup["contract"], Contract)
+    source, returns = Path(setup["source"]), Returns(**setup["returns"])
+    look_ordinary(marked=not layers.seccomp)
+    return steps(setup["language"], source, contract, _cache(setup), returns, batches)
+
+
+def _batches(
+    commands: int, replies: int, inputs: Mapping, outputs: Mapping
+) -> Iterator[list[list[Any]]]:
+    """What the judge asks for, one batch after another; each is done when the next is taken."""
+    _send(replies, b"r", {})
+    batch: list[list[Any]] = []
+    while command := os.read(commands, 1):
+        if command == b"g":
+            yield batch
+            os.write(replies, b"d")
+        else:
+            message = _receive(commands)
+            batch = [_arguments(item, inputs, outputs) for item in message["items"]]
+            _send(replies, b"r", {})
 
 
 def _end_with_judge(setup: dict[str, Any]) -> None:
@@ -201,7 +247,7 @@ class _Reference:
         for returned, item in zip(everything, items, strict=True):
             parts = returned if isinstance(returned, tuple) else (returned,)
             for part, place in zip(parts, item, strict=False):
-                outputs.array(_placed(place))[...] = part
+                outputs.at(place)[...] = part
         self._returned = []
 
 
@@ -252,14 +298,8 @@ def _arguments(item: list[Any], inputs: Mapping, outputs: Mapping) -> list[Any]:
         if part[0] == "s":
             values.append(_scalar(part[1], part[2]))
         else:
-            values.append((inputs if part[0] == "i" else outputs).array(_placed(part[1])))
+            values.append((inputs if part[0] == "i" else outputs).at(part[1]))
     return values
-
-
-def _placed(place: list[Any]) -> Any:
-    from outpace.tuner.arena import Placed  # noqa: PLC0415
-
-    return Placed(place[0], tuple(place[1]), place[2])
 
 
 def _scalar(dtype: str, value: Any) -> Any:

@@ -79,6 +79,11 @@ def model_url() -> str | None:
     return os.environ.get("OPENAI_BASE_URL", "").strip() or None
 
 
+def forget_run_mark() -> str:
+    """Take the mark out of this process's variables; it as it stood there, `NAME=value`."""
+    return f"{RUN_MARK}={os.environ.pop(RUN_MARK, '')}"
+
+
 def worker_environment(**extra: str) -> dict[str, str]:
     """The scrubbed environment of a draft's process: nothing but what compilers need.
 

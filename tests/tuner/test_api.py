@@ -13,7 +13,7 @@ from outpace.errors import ContractError, DraftError, UsageError
 from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import parse_draft
 from outpace.model import Draft, Provenance, Status
-from outpace.tuner import api
+from outpace.tuner import api, plan
 from outpace.tuner.evaluate import discard_abandoned_builds
 from outpace.tuner.events import Ended, Moved, Planned
 from outpace.tuner.journal import AlphaLedger
@@ -60,14 +60,16 @@ def home(tmp_path, monkeypatch):
     for name in ("STATE", "CACHE", "DATA"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
     monkeypatch.setenv("OUTPACE_PROMOTED", str(tmp_path / "promoted"))
+    monkeypatch.setattr(plan, "PROCESS_SECONDS", 0.1)
+    monkeypatch.setattr(plan, "AUDIT_SECONDS", 0.05)
     running.reload()
     histogram.reload()
 
 
 @pytest.fixture
 def short_confirmations(monkeypatch):
-    """A larger error budget, so that five process pairs decide; the rule has tests of its own."""
-    monkeypatch.setattr(AlphaLedger, "next_alpha", lambda _: 0.12)
+    """A larger error budget, so that three process pairs decide; the rule has tests of its own."""
+    monkeypatch.setattr(AlphaLedger, "next_alpha", lambda _: 0.2)
 
 
 short = pytest.mark.usefixtures("short_confirmations")

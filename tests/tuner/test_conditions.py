@@ -93,7 +93,7 @@ class Disturbed(Watch):
 def test_a_copy_on_a_disturbed_machine_is_inconclusive(tmp_path, monkeypatch):
     for name in ("STATE", "CACHE", "DATA"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
-    monkeypatch.setattr(AlphaLedger, "next_alpha", lambda _: 0.12)
+    monkeypatch.setattr(AlphaLedger, "next_alpha", lambda _: 0.2)
     monkeypatch.setattr(plan, "PROCESS_SECONDS", 0.1)
     monkeypatch.setattr(confirm, "Watch", Disturbed)
 

@@ -37,7 +37,7 @@ def run(strategy, count, outcome=outcome_of):
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(spaces(), st.integers(0, 3), st.data())
 def test_asks_for_every_valid_point_once_in_whatever_order_it_is_told(name, space, seed, data):
     strategy = make_strategy(name, space, seed, ())

@@ -35,7 +35,8 @@ def points_of(rng, count):
 
 def correlation_of(points, others, tables):
     return np.prod(
-        [t[a[:, None], b[None, :]] for t, a, b in zip(tables, points.T, others.T, strict=True)], axis=0
+        [t[a[:, None], b[None, :]] for t, a, b in zip(tables, points.T, others.T, strict=True)],
+        axis=0,
     )
 
 

@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 WHOLE = 5000
 """Spaces of up to this many points are candidates as a whole."""
-DRAWN = 2000
+DRAWN = 2500
 """Candidates of a larger space that are drawn uniformly."""
 MUTANTS = 200
 """Candidates that differ from a good point in two parameters drawn at random."""

@@ -19,7 +19,6 @@ Array = np.ndarray[Any, Any]
 
 STEEPEST = -30.0
 """Improvements that are less likely than by this many deviations are all alike."""
-CYCLE = (1.0,)
 FINENESS = 128
 """Places a deviation at which the improvement is tabulated."""
 
@@ -93,7 +92,6 @@ class Outlook:
             known, shift = known - self._known_scores @ weights, self._scores @ weights
         means, deviations = self._posterior.predict(known)
         means = means + shift
-        deviations = deviations * CYCLE[len(self._tried) % len(CYCLE)]
         gains = log_expected_improvement(min(targets.values()), means, deviations)
         which = int(np.argmax(np.where(self._candidates.open, gains, -np.inf)))
         point: Point = tuple(self._candidates.points[which].tolist())

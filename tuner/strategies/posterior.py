@@ -2,7 +2,8 @@
 
 A Gaussian process (Rasmussen and Williams, chapter 2) whose Cholesky factor grows by a row with
 every point. Of the candidates it keeps V = inv(L) k(tried, candidates), so that one more tried
-point costs one pass over V and no factorisation.
+point costs one pass over V and no factorisation. These passes use einsum: a BLAS would start
+threads for each, and keep them spinning after it.
 """
 
 from __future__ import annotations
@@ -48,14 +49,15 @@ class Posterior:
         if m == len(self._v):
             self._v = np.concatenate([self._v, np.empty_like(self._v)])
         across = self._correlations(point[None], self._tried)[0]
-        row = self._inverse @ across
+        row = np.einsum("ij,j->i", self._inverse, across)
         diagonal = np.sqrt(max(1 + self._noise - row @ row, self._noise))
         grown = np.zeros((m + 1, m + 1))
         grown[:m, :m] = self._inverse
-        grown[m, :m] = -(row @ self._inverse) / diagonal
+        grown[m, :m] = -np.einsum("i,ij->j", row, self._inverse) / diagonal
         grown[m, m] = 1 / diagonal
         self._inverse = grown
-        fresh = self._single_row(point) - row.astype(np.float32) @ self._v[:m]
+        fresh = self._single_row(point)
+        fresh -= np.einsum("i,ij->j", row.astype(np.float32), self._v[:m])
         fresh /= np.float32(diagonal)
         self._v[m] = fresh
         self._explained += fresh * fresh
@@ -81,11 +83,11 @@ class Posterior:
                 Their mean is unknown and estimated by generalised least squares.
         """
         ones = self._inverse.sum(axis=1)
-        whitened = self._inverse @ targets
+        whitened = np.einsum("ij,j->i", self._inverse, targets)
         mean = (ones @ whitened) / (ones @ ones)
         residual = whitened - mean * ones
         variance = max(float(residual @ residual) / len(self), 1e-8)
-        means = mean + residual.astype(np.float32) @ self._v[: len(self)]
+        means = mean + np.einsum("i,ij->j", residual.astype(np.float32), self._v[: len(self)])
         left = np.maximum(1 - self._explained, SMALLEST_VARIANCE)
         return means, np.sqrt(left * np.float32(variance))
 
