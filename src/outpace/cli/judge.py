@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,10 @@ from outpace.cli.options import (
 )
 from outpace.cli.settings import read_settings
 from outpace.errors import UsageError
+
+if TYPE_CHECKING:
+    from outpace.codegen.reference import Reference
+    from outpace.model import Draft
 
 
 def judge(
@@ -56,19 +60,14 @@ def judge(
 
     def work() -> Answer:
         if case is not None:
-            return _on_case(reference, draft, language, case, params, accept_risk=accept_risk)
+            return _on_case(*_read(reference, draft, language), case, params, accept_risk)
         if params is not None:
             raise UsageError("--params belongs to --case; without it all parameters are searched")
         from outpace.cli import payloads, summary, watch  # noqa: PLC0415
-        from outpace.codegen.reference import load_reference  # noqa: PLC0415
-        from outpace.kernels.languages import language_named, language_of  # noqa: PLC0415
-        from outpace.kernels.languages.base import read_draft  # noqa: PLC0415
         from outpace.tuner import api  # noqa: PLC0415
 
         workloads = split_list(workload, "--workload")
-        spoken = language_of(draft) if language is None else language_named(language)
-        written = read_draft(draft, spoken)
-        loaded = load_reference(reference)
+        loaded, written = _read(reference, draft, language)
         settings = read_settings(loaded.folder)
         override = promoted or environment.promoted_override() or settings.promoted
         with watch.watching(quiet=quiet) as observer:
@@ -92,27 +91,25 @@ def judge(
     respond(work, as_json=as_json)
 
 
+def _read(reference: str, draft: Path, language: str | None) -> "tuple[Reference, Draft]":
+    """The reference and the draft; the draft first, which is the cheaper to refuse."""
+    from outpace.codegen.reference import load_reference  # noqa: PLC0415
+    from outpace.kernels.languages import language_named, language_of  # noqa: PLC0415
+    from outpace.kernels.languages.base import read_draft  # noqa: PLC0415
+
+    spoken = language_of(draft) if language is None else language_named(language)
+    written = read_draft(draft, spoken)
+    return load_reference(reference), written
+
+
 def _on_case(
-    reference: str,
-    draft: Path,
-    language: str | None,
-    text: str,
-    params: str | None,
-    *,
-    accept_risk: bool,
+    loaded: "Reference", written: "Draft", text: str, params: str | None, accept_risk: bool
 ) -> Answer:
     """Run one variant of a draft on one case."""
     from outpace.cli import payloads, summary  # noqa: PLC0415
     from outpace.codegen.inputs import read_case  # noqa: PLC0415
-    from outpace.codegen.reference import load_reference  # noqa: PLC0415
-    from outpace.kernels.languages import language_named, language_of  # noqa: PLC0415
-    from outpace.kernels.languages.base import read_draft  # noqa: PLC0415
     from outpace.tuner.rerun import rerun  # noqa: PLC0415
 
-    written = read_draft(
-        draft, language_of(draft) if language is None else language_named(language)
-    )
-    loaded = load_reference(reference)
     case = read_case(loaded, text)
     bound = parse_object(params, "--params") if params is not None else {}
     trial = rerun(loaded, written, case, bound, accept_risk=accept_risk)
