@@ -24,7 +24,6 @@ from outpace.tuner.confirm import (
     confirm,
     one_process_pair,
 )
-from outpace.tuner.counterexamples import Counterexamples
 from outpace.tuner.elsewhere import records_elsewhere
 from outpace.tuner.evaluate import (
     Evaluation,
@@ -37,10 +36,11 @@ from outpace.tuner.events import Message, Moved, Observer, OneAtATime
 from outpace.tuner.exploration import UNBUDGETED, Exploration
 from outpace.tuner.gate import Gate
 from outpace.tuner.journal import AlphaLedger, Journal, Promoted
+from outpace.tuner.numerics.counterexamples import Counterexamples
+from outpace.tuner.numerics.selfcheck import CheckedReference, check_reference
 from outpace.tuner.plan import Plan, make_plan
 from outpace.tuner.rehearsal import rehearsed
 from outpace.tuner.rule import THRESHOLD
-from outpace.tuner.selfcheck import CheckedReference, check_reference
 
 SPECIALIST = 1.10
 """A workload gets a finalist of its own only if that is faster there by this factor."""

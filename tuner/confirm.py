@@ -28,14 +28,11 @@ from outpace.model import (
     Variant,
     Workload,
 )
-from outpace.tuner.acceptance import compare, expect
 from outpace.tuner.conditions import CLEAR, Watch, disturbance
 from outpace.tuner.events import Observer, Progress
-from outpace.tuner.plan import Plan, draw_call, reference_worker
-from outpace.tuner.process import Call, Failure, Worker, bytes_of, capacity_for
-from outpace.tuner.rule import THRESHOLD, SequentialRule, speedup_of
-from outpace.tuner.selfcheck import CheckedReference
-from outpace.tuner.unseen import (
+from outpace.tuner.numerics.acceptance import compare, expect
+from outpace.tuner.numerics.selfcheck import CheckedReference
+from outpace.tuner.numerics.unseen import (
     GROWTH,
     GROWTH_SLOW,
     almost_same,
@@ -43,6 +40,9 @@ from outpace.tuner.unseen import (
     draw_nearby,
     nearby_envelope,
 )
+from outpace.tuner.plan import Plan, draw_call, reference_worker
+from outpace.tuner.process import Call, Failure, Worker, bytes_of, capacity_for
+from outpace.tuner.rule import THRESHOLD, SequentialRule, speedup_of
 
 FLOOR_BYTES_PER_SECOND = 4e11
 """Written bytes a second and core that no machine exceeds; a faster variant is suspect."""

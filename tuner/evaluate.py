@@ -20,11 +20,11 @@ from outpace.codegen.visible import hidden_character, shown
 from outpace.errors import StorageError
 from outpace.kernels.languages import language_named
 from outpace.model import Counterexample, Draft, Grade, Mismatch, Speedup, Status, Trial, Variant
-from outpace.tuner.acceptance import compare
 from outpace.tuner.confirm import Contender, describe, describe_sizes
+from outpace.tuner.numerics.acceptance import compare
+from outpace.tuner.numerics.selfcheck import CheckedReference
+from outpace.tuner.numerics.shrinking import shrunk
 from outpace.tuner.process import Call, Failure, Worker, capacity_for
-from outpace.tuner.selfcheck import CheckedReference
-from outpace.tuner.shrinking import shrunk
 
 BUILD_LIMIT = 240.0
 """Seconds for a compiler; Numba has taken 30 for a long parallel function."""

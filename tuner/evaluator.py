@@ -16,15 +16,15 @@ from statistics import fmean
 from msgspec.structs import replace
 
 from outpace.model import Draft, Grade, PairSamples, Status, Trial, Variant
-from outpace.tuner.counterexamples import Counterexamples
 from outpace.tuner.evaluate import Evaluation, build_and_check, trial_of
 from outpace.tuner.events import Ended, Moved, Observer, Planned, Timed
 from outpace.tuner.journal import Journal, Screened, TrialRecord
+from outpace.tuner.numerics.counterexamples import Counterexamples
+from outpace.tuner.numerics.selfcheck import CheckedReference
 from outpace.tuner.plan import Plan, reference_worker
 from outpace.tuner.process import Worker, capacity_for, end_all
 from outpace.tuner.screening import screen
 from outpace.tuner.search import Failed, Measured
-from outpace.tuner.selfcheck import CheckedReference
 
 UNTIMED = (
     Status.INVALID,

@@ -13,7 +13,7 @@ from outpace.kernels import promotions as store
 from outpace.kernels.promotions import StoredPromotion
 from outpace.model import Evidence, Promotion, Status, Target, Variant, Workload
 from outpace.tuner.confirm import Confirmation
-from outpace.tuner.selfcheck import CheckedReference
+from outpace.tuner.numerics.selfcheck import CheckedReference
 
 
 class Gate:

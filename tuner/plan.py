@@ -17,10 +17,10 @@ from outpace.codegen.inputs import Case, draw_inputs, flavours_of
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, UsageError
 from outpace.model import Contract, Mismatch, Workload
-from outpace.tuner.acceptance import Array, Envelope, Expected, chaotic, compare, expect
-from outpace.tuner.oracle import Oracle
+from outpace.tuner.numerics.acceptance import Array, Envelope, Expected, chaotic, compare, expect
+from outpace.tuner.numerics.oracle import Oracle
+from outpace.tuner.numerics.smaller import SmallerCalibration, calibrate_smaller
 from outpace.tuner.process import Call, Worker, bytes_of
-from outpace.tuner.smaller import SmallerCalibration, calibrate_smaller
 
 _T = TypeVar("_T")
 

@@ -31,10 +31,10 @@ from outpace.codegen.inputs import Case
 from outpace.errors import EnvironmentError_
 from outpace.kernels.dispatcher import Returns
 from outpace.model import Contract, Grade, Status, Variant
-from outpace.tuner import launch
 from outpace.tuner.arena import Arena, Layout, Placed, poison
 from outpace.tuner.failures import classify
-from outpace.tuner.sandbox import Limits
+from outpace.tuner.isolation import launch
+from outpace.tuner.isolation.sandbox import Limits
 
 START_LIMIT = 120.0
 """Seconds for a process to start and load what is already built."""

@@ -13,12 +13,12 @@ import numpy as np
 
 from outpace.kernels.serve import returns_of
 from outpace.model import Status
-from outpace.tuner.acceptance import compare
 from outpace.tuner.confirm import Confirmation, Contender, Wrong, describe_sizes
+from outpace.tuner.numerics.acceptance import compare
+from outpace.tuner.numerics.selfcheck import CheckedReference
+from outpace.tuner.numerics.unseen import draw_again
 from outpace.tuner.plan import Plan
 from outpace.tuner.process import Call, Failure, Worker, capacity_for
-from outpace.tuner.selfcheck import CheckedReference
-from outpace.tuner.unseen import draw_again
 
 CALL_LIMIT = 60.0
 """Seconds for one call, besides 100 times what the reference takes; it may compile."""

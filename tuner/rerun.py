@@ -10,10 +10,10 @@ from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference
 from outpace.errors import UsageError
 from outpace.model import Draft, Scalar, Trial, Variant
-from outpace.tuner.acceptance import expect
 from outpace.tuner.evaluate import build_and_check
-from outpace.tuner.oracle import Oracle
-from outpace.tuner.selfcheck import CheckedReference
+from outpace.tuner.numerics.acceptance import expect
+from outpace.tuner.numerics.oracle import Oracle
+from outpace.tuner.numerics.selfcheck import CheckedReference
 from outpace.tuner.space import SearchSpace
 
 

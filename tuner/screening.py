@@ -15,9 +15,9 @@ import numpy as np
 from outpace.codegen.reference import Reference
 from outpace.errors import EnvironmentError_
 from outpace.model import Counterexample, Mismatch, Status, Trial
-from outpace.tuner.acceptance import compare
 from outpace.tuner.confirm import describe
 from outpace.tuner.evaluate import Evaluation, trial_of
+from outpace.tuner.numerics.acceptance import compare
 from outpace.tuner.plan import BATCH_BYTES, Plan
 from outpace.tuner.process import Call, Failure, Worker, bytes_of, capacity_for
 

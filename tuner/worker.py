@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from outpace.tuner.sandbox import Layers, Limits, confine, die_with_spawner
+from outpace.tuner.isolation.sandbox import Layers, Limits, confine, die_with_spawner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,9 +18,9 @@ import numpy as np
 
 from outpace.codegen.inputs import Case, draw_cases, draw_inputs
 from outpace.codegen.reference import Reference
-from outpace.tuner.acceptance import Expected, compare, expect
-from outpace.tuner.oracle import Oracle
-from outpace.tuner.selfcheck import CheckedReference, check_reference
+from outpace.tuner.numerics.acceptance import Expected, compare, expect
+from outpace.tuner.numerics.oracle import Oracle
+from outpace.tuner.numerics.selfcheck import CheckedReference, check_reference
 
 
 @dataclass(frozen=True)

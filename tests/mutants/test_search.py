@@ -11,8 +11,8 @@ from reordering_table import REORDERINGS
 
 from outpace.codegen.inputs import draw_inputs
 from outpace.codegen.strategies import cases
-from outpace.tuner.acceptance import expect
-from outpace.tuner.oracle import Oracle
+from outpace.tuner.numerics.acceptance import expect
+from outpace.tuner.numerics.oracle import Oracle
 
 FAR_OUTSIDE = 4.0
 """The rule rejects at an error of one band; so large a one would be no bad luck but a gap in it."""

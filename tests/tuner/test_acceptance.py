@@ -11,9 +11,9 @@ from outpace.codegen.inputs import Case, draw_cases, draw_inputs
 from outpace.codegen.reference import Reference, ReferenceOptions
 from outpace.errors import UntestableError
 from outpace.model import Tolerance
-from outpace.tuner import acceptance
-from outpace.tuner.acceptance import Band, Envelope, Expected, compare, expect
-from outpace.tuner.oracle import Mode, Oracle
+from outpace.tuner.numerics import acceptance
+from outpace.tuner.numerics.acceptance import Band, Envelope, Expected, compare, expect
+from outpace.tuner.numerics.oracle import Mode, Oracle
 
 
 def laplace(u: Float64[np.ndarray, "n+2 m+2"]) -> Float64[np.ndarray, "n m"]:

@@ -5,8 +5,8 @@ from jaxtyping import Complex128, Float32, Int64, UInt64
 
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference, ReferenceOptions
-from outpace.tuner.acceptance import Band, Envelope, Expected, compare, expect
-from outpace.tuner.oracle import Mode, Oracle
+from outpace.tuner.numerics.acceptance import Band, Envelope, Expected, compare, expect
+from outpace.tuner.numerics.oracle import Mode, Oracle
 
 
 def reference_of(fn):

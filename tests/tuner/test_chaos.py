@@ -7,8 +7,8 @@ from jaxtyping import Float64
 from outpace.codegen.distributions import Uniform
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference, ReferenceOptions
-from outpace.tuner.acceptance import Band, Expected, chaotic, expect
-from outpace.tuner.oracle import Mode, Oracle
+from outpace.tuner.numerics.acceptance import Band, Expected, chaotic, expect
+from outpace.tuner.numerics.oracle import Mode, Oracle
 
 
 def lorenz(x: Float64[np.ndarray, "n"], steps: int) -> Float64[np.ndarray, "n"]:

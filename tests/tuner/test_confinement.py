@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outpace.tuner import seccomp, view
+from outpace.tuner.isolation import seccomp, view
 
 PID = 4321
 ALLOW, REFUSE, KILL = "allow", "refuse", "kill"

@@ -12,12 +12,12 @@ from outpace.codegen.reference import Reference, ReferenceOptions
 from outpace.errors import UntestableError, UsageError
 from outpace.model import Counterexample, Draft, Mismatch, Parameter, Status, Variant
 from outpace.tuner import api, plan
-from outpace.tuner.counterexamples import REPLAYED, Counterexamples
 from outpace.tuner.evaluate import build_and_check
-from outpace.tuner.oracle import Oracle
+from outpace.tuner.numerics.counterexamples import REPLAYED, Counterexamples
+from outpace.tuner.numerics.oracle import Oracle
+from outpace.tuner.numerics.selfcheck import check_reference
 from outpace.tuner.plan import make_plan
 from outpace.tuner.rerun import rerun
-from outpace.tuner.selfcheck import check_reference
 
 
 @outpace.optimize(workloads={"only": {"n": 300, "m": 200}}, inputs={"u": outpace.Uniform(-1, 1)})
@@ -76,7 +76,7 @@ def test_a_draft_that_fails_on_some_case_says_on_which():
 
 
 def test_no_time_is_left_to_make_it_small(monkeypatch):
-    monkeypatch.setattr("outpace.tuner.shrinking.SHRINK_SECONDS", 0.0)
+    monkeypatch.setattr("outpace.tuner.numerics.shrinking.SHRINK_SECONDS", 0.0)
     checked = checked_on(Case({"n": 31, "m": 17}, 12345, "wide"))
     found = build_and_check(sums.reference, checked, Variant(draft("out += 1"))).counterexample
     assert Case.of_counterexample(found) == checked.cases[0]

@@ -18,10 +18,11 @@ from outpace.codegen.reference import Reference, ReferenceOptions
 from outpace.errors import EnvironmentError_
 from outpace.kernels.languages import language_named
 from outpace.model import Draft, Grade, Provenance, Status, Variant
-from outpace.tuner import api, launch, probe
-from outpace.tuner.child import namespaces_refused
+from outpace.tuner import api
+from outpace.tuner.isolation import launch, probe
+from outpace.tuner.isolation.child import namespaces_refused
+from outpace.tuner.isolation.sandbox import Layers
 from outpace.tuner.process import Call, Failure, Worker, bytes_of
-from outpace.tuner.sandbox import Layers
 
 SIZES = {"n": 100}
 CALL = Call(SIZES, {"u": np.arange(100.0)})
@@ -213,9 +214,9 @@ JUDGE = """
 import sys, time
 from pathlib import Path
 from outpace.model import Draft, Variant
-from outpace.tuner import launch
+from outpace.tuner.isolation import launch
 from outpace.tuner.process import Worker, bytes_of
-from outpace.tuner.sandbox import Layers
+from outpace.tuner.isolation.sandbox import Layers
 from outpace.codegen.reference import load_reference
 contract = load_reference(sys.argv[1]).contract
 folder, language, layers = Path(sys.argv[2]), sys.argv[3], sys.argv[4]

@@ -9,7 +9,7 @@ from jaxtyping import Complex64, Complex128, Float32, Float64, Int64
 
 from outpace.codegen.distributions import Integers, Uniform
 from outpace.codegen.reference import Reference, ReferenceOptions
-from outpace.tuner.oracle import Mode, Oracle
+from outpace.tuner.numerics.oracle import Mode, Oracle
 
 WEIGHTS = np.array([0.1, 0.2, 0.7])
 SHARE = np.float64(0.3)

@@ -11,10 +11,10 @@ from outpace.codegen.inputs import Case
 from outpace.codegen.reference import Reference, ReferenceOptions
 from outpace.errors import ContractError, UntestableError
 from outpace.model import Block, Tolerance
-from outpace.tuner import selfcheck
-from outpace.tuner.acceptance import compare
-from outpace.tuner.oracle import Mode
-from outpace.tuner.selfcheck import check_reference
+from outpace.tuner.numerics import selfcheck
+from outpace.tuner.numerics.acceptance import compare
+from outpace.tuner.numerics.oracle import Mode
+from outpace.tuner.numerics.selfcheck import check_reference
 
 N = {"n": 500}
 NM = {"n": 500, "m": 500}

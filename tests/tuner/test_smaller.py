@@ -15,8 +15,8 @@ from outpace.errors import ContractError
 from outpace.model import Draft, Status
 from outpace.tuner import api, plan
 from outpace.tuner.journal import AlphaLedger
-from outpace.tuner.oracle import Oracle
-from outpace.tuner.smaller import calibrate_smaller, smaller_sizes
+from outpace.tuner.numerics.oracle import Oracle
+from outpace.tuner.numerics.smaller import calibrate_smaller, smaller_sizes
 
 
 def march(u: Float64[np.ndarray, "n"], steps: int) -> Float64[np.ndarray, "n"]:

@@ -11,8 +11,8 @@ from outpace.codegen.inputs import Case, draw_inputs
 from outpace.kernels.serve import covers
 from outpace.model import Workload
 from outpace.tuner.arena import ALIGNMENT, Arena, Layout, poison
+from outpace.tuner.numerics.unseen import almost_same, draw_nearby
 from outpace.tuner.process import Call
-from outpace.tuner.unseen import almost_same, draw_nearby
 
 seeds = st.integers(0, 2**32)
 

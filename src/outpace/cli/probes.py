@@ -153,7 +153,7 @@ def _clock() -> Finding:
 
 def _isolation() -> list[Finding]:
     """The layers around a draft's process, each attacked, and the grade they add up to."""
-    from outpace.tuner.probe import probe  # noqa: PLC0415  (spawns processes)
+    from outpace.tuner.isolation.probe import probe  # noqa: PLC0415  (spawns processes)
 
     found = probe()
     layers = [

@@ -15,8 +15,8 @@ import numpy as np
 from outpace.codegen.inputs import Case
 from outpace.errors import UntestableError
 from outpace.model import Argument, Contract, Output
-from outpace.tuner.acceptance import Expected, compare
-from outpace.tuner.oracle import Oracle
+from outpace.tuner.numerics.acceptance import Expected, compare
+from outpace.tuner.numerics.oracle import Oracle
 
 Array = np.ndarray[Any, Any]
 

@@ -9,8 +9,8 @@ import numpy as np
 from outpace.codegen.inputs import Case, draw_inputs, simpler_cases
 from outpace.codegen.reference import Reference
 from outpace.model import Counterexample, Mismatch
-from outpace.tuner.acceptance import compare, expect
-from outpace.tuner.oracle import Oracle
+from outpace.tuner.numerics.acceptance import compare, expect
+from outpace.tuner.numerics.oracle import Oracle
 from outpace.tuner.process import Call, Failure, Worker, bytes_of
 
 SHRINK_SECONDS = 3.0

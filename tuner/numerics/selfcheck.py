@@ -15,10 +15,10 @@ from outpace.codegen.abi import as_results, bind_sizes
 from outpace.codegen.inputs import Case, draw_cases, draw_inputs
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, UntestableError
-from outpace.tuner.acceptance import Expected, expect
-from outpace.tuner.controls import Sample, refuse_passing_controls
-from outpace.tuner.oracle import Mode, Oracle
-from outpace.tuner.reach import refuse_small_halos
+from outpace.tuner.numerics.acceptance import Expected, expect
+from outpace.tuner.numerics.controls import Sample, refuse_passing_controls
+from outpace.tuner.numerics.oracle import Mode, Oracle
+from outpace.tuner.numerics.reach import refuse_small_halos
 
 Array = np.ndarray[Any, Any]
 

@@ -27,8 +27,8 @@ import numpy as np
 from outpace.codegen.domain import reduction_length
 from outpace.errors import UntestableError
 from outpace.model import Contract, Mismatch, Tolerance
-from outpace.tuner.oracle import Mode, Oracle
-from outpace.tuner.perturbation import high_shift, native_shift, unit_roundoff
+from outpace.tuner.numerics.oracle import Mode, Oracle
+from outpace.tuner.numerics.perturbation import high_shift, native_shift, unit_roundoff
 
 Array = np.ndarray[Any, Any]
 

@@ -18,9 +18,9 @@ from outpace.codegen.domain import allows, reduction_length
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference
 from outpace.model import Workload
-from outpace.tuner.acceptance import Array, Envelope, Expected, expect
-from outpace.tuner.oracle import Oracle
-from outpace.tuner.perturbation import native_shift
+from outpace.tuner.numerics.acceptance import Array, Envelope, Expected, expect
+from outpace.tuner.numerics.oracle import Oracle
+from outpace.tuner.numerics.perturbation import native_shift
 from outpace.tuner.process import Call
 
 HALVINGS = 7

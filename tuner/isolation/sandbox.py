@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outpace.model import Grade
-from outpace.tuner import landlock, seccomp
+from outpace.tuner.isolation import landlock, seccomp
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CAPABILITY_VERSION_3 = 0x20080522

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from outpace.model import Contract
-from outpace.tuner.oracle import Oracle
+from outpace.tuner.numerics.oracle import Oracle
 
 Array = np.ndarray[Any, Any]
 

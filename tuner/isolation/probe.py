@@ -17,14 +17,15 @@ from typing import Any
 
 from outpace import environment
 from outpace.model import Grade
-from outpace.tuner.attacks import ATTACKS, NAMESPACES, Targets
-from outpace.tuner.child import Child, namespaces_refused
-from outpace.tuner.launch import layers_wanted
-from outpace.tuner.sandbox import Layers
-from outpace.tuner.view import DEVICES, View, module_path, readable_paths
+from outpace.tuner.isolation.attacks import ATTACKS, NAMESPACES, Targets
+from outpace.tuner.isolation.child import Child, namespaces_refused
+from outpace.tuner.isolation.launch import layers_wanted
+from outpace.tuner.isolation.sandbox import Layers
+from outpace.tuner.isolation.view import DEVICES, View, module_path, readable_paths
 
 _SPAWN = (
-    "import sys; sys.path[:] = {path!r}; from outpace.tuner import attacks; attacks.{main}({task})"
+    "import sys; sys.path[:] = {path!r}; "
+    "from outpace.tuner.isolation import attacks; attacks.{main}({task})"
 )
 _LIMIT = 60.0
 

@@ -15,9 +15,9 @@ from outpace.codec import encode
 from outpace.errors import EnvironmentError_
 from outpace.kernels.languages import language_named
 from outpace.model import Contract, Variant
-from outpace.tuner.child import Child, namespaces_refused
-from outpace.tuner.sandbox import Layers
-from outpace.tuner.view import DEVICES, View, module_path, readable_paths
+from outpace.tuner.isolation.child import Child, namespaces_refused
+from outpace.tuner.isolation.sandbox import Layers
+from outpace.tuner.isolation.view import DEVICES, View, module_path, readable_paths
 
 _SPAWN = (
     "import sys; sys.path[:] = {path!r}; from outpace.tuner.worker import main; main({setup!r})"

@@ -20,7 +20,7 @@ from outpace.codegen.domain import allows
 from outpace.codegen.inputs import MAX_ELEMENTS, Case, draw_inputs
 from outpace.errors import ContractError
 from outpace.model import Argument, Block, Contract, Output
-from outpace.tuner.oracle import Oracle
+from outpace.tuner.numerics.oracle import Oracle
 
 Array = np.ndarray[Any, Any]
 

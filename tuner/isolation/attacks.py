@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from outpace.tuner.sandbox import Layers, Limits, confine
+from outpace.tuner.isolation.sandbox import Layers, Limits, confine
 
 _LIMITS = "resource limits, on every Linux"
 _SECCOMP = "Linux with seccomp filters (CONFIG_SECCOMP_FILTER) on x86_64 or aarch64"

@@ -19,9 +19,9 @@ from outpace.codegen.domain import allows
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference
 from outpace.model import Contract, Workload
-from outpace.tuner.acceptance import Envelope, Expected, expect
+from outpace.tuner.numerics.acceptance import Envelope, Expected, expect
+from outpace.tuner.numerics.selfcheck import CheckedReference
 from outpace.tuner.process import Call
-from outpace.tuner.selfcheck import CheckedReference
 
 GROWTH, GROWTH_SLOW = 2.0, 1.25
 """Most elements of a nearby call, relative to those of the workload; also for slow references."""

@@ -24,10 +24,11 @@ from typing import IO, Any
 
 from outpace import environment
 from outpace.errors import EnvironmentError_
-from outpace.tuner.view import DEVICES, View, module_path, readable_paths
+from outpace.tuner.isolation.view import DEVICES, View, module_path, readable_paths
 
 _SPAWNER = (
-    "import sys; sys.path[:] = {path!r}; from outpace.tuner.namespaces import main; main({setup!r})"
+    "import sys; sys.path[:] = {path!r}; "
+    "from outpace.tuner.isolation.namespaces import main; main({setup!r})"
 )
 _SPAWN_LIMIT = 60.0
 _SWEEPS = 100
