@@ -11,7 +11,7 @@ very code that a confirmation runs:
 End-to-end runs of the judge and of whole tunes, screening skipped, confirm them. Everything goes
 into `results/error_rates.json`.
 
-    python benchmarks/error_rates.py [--pairs 200] [--runs 12] [--write-readme]
+    python benchmarks/error_rates.py [--pairs 200] [--runs 20] [--write-readme]
 """
 
 from __future__ import annotations
@@ -51,8 +51,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=200, help="of a copy; others get half")
-    parser.add_argument("--runs", type=int, default=12, help="end to end, of each kind")
+    parser.add_argument("--pairs", type=int, default=200, help="of a copy; others get 2/5")
+    parser.add_argument(
+        "--runs", type=int, default=20, help="end to end, of a copy; others get half"
+    )
     parser.add_argument("--write-readme", action="store_true")
     options = parser.parse_args()
     if not options.write_readme:
@@ -67,14 +69,14 @@ def measure(scratch: Path, pairs: int, runs: int) -> None:
     faster = null.copy_of_reference("faster", null.SWEEPS - 1)
     ends = {
         "copy": [forced([copy], scratch / f"c{i}") for i in range(runs)],
-        "5%": [forced([faster], scratch / f"f{i}") for i in range(runs)],
+        "5%": [forced([faster], scratch / f"f{i}") for i in range((runs + 1) // 2)],
         "best of 20 copies": [
             forced([null.copy_of_reference(f"copy {k}") for k in range(CANDIDATES)], scratch / "m")
         ],
         "five tunes in a row": [forced([copy], scratch / "t") for _ in range(TUNES)],
     }
     with neighbour():
-        ends["copy, busy"] = [forced([copy], scratch / f"b{i}") for i in range(runs)]
+        ends["copy, busy"] = [forced([copy], scratch / f"b{i}") for i in range((runs + 1) // 2)]
     record.write(
         "error_rates",
         {
@@ -96,15 +98,15 @@ def record_everything(scratch: Path, pairs: int) -> dict[str, list[ProcessPair]]
     copy = null.copy_of_reference()
     faster = {n: null.copy_of_reference(f"{n} sweeps less", null.SWEEPS - n) for n in (1, 2)}
     kernel, same = null.compiled("kernel"), null.compiled("the same kernel")
-    half = max(1, pairs // 2)
+    fewer = max(1, 2 * pairs // 5)
     with campaign(scratch, [copy, *faster.values(), kernel, same]) as prepared:
         return {
             "copy": pairs_of(prepared, copy, pairs),
-            "same kernel": pairs_of(prepared, same, half, kernel),
-            "5%": pairs_of(prepared, faster[1], half),
-            "10%": pairs_of(prepared, faster[2], half),
+            "same kernel": pairs_of(prepared, same, fewer, kernel),
+            "5%": pairs_of(prepared, faster[1], fewer),
+            "10%": pairs_of(prepared, faster[2], fewer),
         } | {
-            f"{name}, busy": busy_pairs_of(prepared, draft, half, incumbent)
+            f"{name}, busy": busy_pairs_of(prepared, draft, fewer, incumbent)
             for name, draft, incumbent in (
                 ("copy", copy, None),
                 ("same kernel", same, kernel),

@@ -206,7 +206,7 @@ def test_a_notebook_function_travels_as_a_copy():
     path, name = found.importable()
     assert Path(path).is_file()
     assert load_function(path, name)(np.ones(2)).tolist() == [2, 2]
-    assert [p.name for p in Path(path).parent.iterdir()] == [Path(path).name]
+    assert list(Path(path).parent.glob("*.py")) == [Path(path)]
 
 
 def test_functions_of_a_script_and_of_functions_travel_as_copies(write, monkeypatch):
