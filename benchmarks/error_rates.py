@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=200, help="of a copy; others get 2/5")
+    parser.add_argument("--pairs", type=int, default=200, help="of a copy; others get a quarter")
     parser.add_argument(
         "--runs", type=int, default=20, help="end to end, of a copy; others get half"
     )
@@ -69,14 +69,14 @@ def measure(scratch: Path, pairs: int, runs: int) -> None:
     faster = null.copy_of_reference("faster", null.SWEEPS - 1)
     ends = {
         "copy": [forced([copy], scratch / f"c{i}") for i in range(runs)],
-        "5%": [forced([faster], scratch / f"f{i}") for i in range((runs + 1) // 2)],
+        "5%": [forced([faster], scratch / f"f{i}") for i in range(1 + 2 * runs // 5)],
         "best of 20 copies": [
             forced([null.copy_of_reference(f"copy {k}") for k in range(CANDIDATES)], scratch / "m")
         ],
         "five tunes in a row": [forced([copy], scratch / "t") for _ in range(TUNES)],
     }
     with neighbour():
-        ends["copy, busy"] = [forced([copy], scratch / f"b{i}") for i in range((runs + 1) // 2)]
+        ends["copy, busy"] = [forced([copy], scratch / f"b{i}") for i in range(1 + 2 * runs // 5)]
     record.write(
         "error_rates",
         {
@@ -98,7 +98,7 @@ def record_everything(scratch: Path, pairs: int) -> dict[str, list[ProcessPair]]
     copy = null.copy_of_reference()
     faster = {n: null.copy_of_reference(f"{n} sweeps less", null.SWEEPS - n) for n in (1, 2)}
     kernel, same = null.compiled("kernel"), null.compiled("the same kernel")
-    fewer = max(1, 2 * pairs // 5)
+    fewer = max(1, pairs // 4)
     with campaign(scratch, [copy, *faster.values(), kernel, same]) as prepared:
         return {
             "copy": pairs_of(prepared, copy, pairs),
@@ -180,7 +180,7 @@ def forced(drafts: Sequence[outpace.Draft], scratch: Path) -> str:
 
 def _raw(one: ProcessPair) -> dict[str, Any]:
     samples = one.samples
-    raw: dict[str, Any] = {"won": one.won, "waited": samples.conditions.waited}
+    raw: dict[str, Any] = {"won": one.won, "others": samples.conditions.others}
     if one.over_incumbent is not None:
         return raw | {"over_incumbent": one.over_incumbent}
     return raw | {"baseline": samples.baseline, "variant": samples.variant}

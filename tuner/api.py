@@ -22,6 +22,7 @@ from outpace.tuner.check import CheckResult, check
 from outpace.tuner.drafting import choose, draft_rounds, open_drafter
 from outpace.tuner.events import QUIET, Message, Observer
 from outpace.tuner.journal import CampaignEnded, CampaignStarted, Journal, campaign_id
+from outpace.tuner.search import DEFAULT, refuse_unknown
 
 __all__ = ["Budget", "CheckResult", "Result", "check", "judge", "tune"]
 
@@ -87,6 +88,7 @@ def tune(
     observer: Observer = QUIET,
     accept_risk: bool = False,
     model: ModelOptions | None = None,
+    strategy: str = DEFAULT,
 ) -> Result:
     """Draft, check and time variants of a reference, and promote what is confirmed faster.
 
@@ -102,13 +104,15 @@ def tune(
         observer: Receives events.
         accept_risk: Run drafts of a model even below isolation grade B.
         model: Which model the drafter `openai` asks, and what it may spend.
+        strategy: How to search the parameters of a draft; see `outpace.tuner.search`.
 
     Raises:
         ContractError: The annotation is wrong, or the reference cannot be judged.
-        UsageError: No such drafter, language or workload.
+        UsageError: No such drafter, language, workload or strategy.
         StorageError: Journal or promotion cannot be written.
         EnvironmentError_: The model's server does not answer.
     """
+    refuse_unknown(strategy)
     truth = _reference_of(reference)
     choice = choose(drafter, languages, model)
     for language in choice.languages:
@@ -126,6 +130,7 @@ def tune(
             promoted,
             observer,
             accept_risk=accept_risk,
+            strategy=strategy,
         )
         campaign.prepare()
         drafting = draft_rounds(campaign, source, choice)

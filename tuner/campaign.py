@@ -41,6 +41,7 @@ from outpace.tuner.numerics.selfcheck import CheckedReference, check_reference
 from outpace.tuner.plan import Plan, make_plan
 from outpace.tuner.rehearsal import rehearsed
 from outpace.tuner.rule import THRESHOLD
+from outpace.tuner.search import DEFAULT
 
 SPECIALIST = 1.10
 """A workload gets a finalist of its own only if that is faster there by this factor."""
@@ -79,8 +80,12 @@ class Campaign:
         observer: Observer,
         *,
         accept_risk: bool = False,
+        strategy: str = DEFAULT,
     ) -> None:
-        """Prepare nothing yet; for `accept_risk` see `build_and_check`."""
+        """Prepare nothing yet.
+
+        `accept_risk` is explained at `build_and_check`, `strategy` at `Exploration`.
+        """
         self.reference = reference
         self.target = target
         self.journal = journal
@@ -96,7 +101,7 @@ class Campaign:
         self._checked: CheckedReference | None = None
         self._evaluator: Evaluator | None = None
         has_budget = budget.minutes is not None or budget.drafts is not None
-        self._exploration = Exploration(None if has_budget else UNBUDGETED)
+        self._exploration = Exploration(None if has_budget else UNBUDGETED, strategy)
 
     # --- preparation --------------------------------------------------------------------------
 

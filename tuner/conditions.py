@@ -3,16 +3,18 @@
 Nothing here can promote. A disturbed process pair must win by `CLEAR` instead of the rule's
 threshold, so disturbance only ever makes promotions rarer.
 
-Sources: `/proc/<pid>/task/*/schedstat` (nanoseconds on a core, nanoseconds runnable but waiting;
-Linux, Documentation/scheduler/sched-stats.rst), `/proc/stat` (steal), cgroup v2 `cpu.stat`
-(`nr_throttled`) and `thermal_throttle/core_throttle_count` of sysfs. One that is absent counts as
-undisturbed: the sign rule holds without it.
+Sources: `/proc/stat` and `/proc/<pid>/stat` (processor time in ticks; proc(5)), cgroup v2
+`cpu.stat` (`nr_throttled`) and `thermal_throttle/core_throttle_count` of sysfs. One that is absent
+counts as undisturbed: the sign rule holds without it. How long a process was runnable without a
+core would say the same more directly, but is a fifth of its time even on an idle machine, where a
+process that is woken for each millisecond of work waits until its waker sleeps.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,46 +23,53 @@ from outpace.model import Conditions
 
 CLEAR = 1.25
 """A disturbed process pair must show at least this ratio to count as a win."""
-MOST_WAITING = 0.05
-"""Share of its runnable time that the reference may have waited for a core."""
+MOST_USED = 0.10
+"""Share of the allowed cores' time that other processes may use, unless more than that is idle."""
 MOST_STOLEN = 0.05
 """Share of the allowed cores' time that a hypervisor may have given to others."""
 
 
 @dataclass(frozen=True)
 class _Reading:
+    """Seconds, except for the count of throttled periods."""
+
     at: float
-    ran: int
-    waited: int
+    busy: float
     stolen: float
+    own: float
     throttled: int
 
 
 class Watch:
-    """Observes one process, which must be the reference's: a draft could feign contention."""
+    """Observes the machine while some processes are timed on it."""
 
-    def __init__(self, pid: int) -> None:
-        """Begin observing."""
-        self._pid = pid
+    def __init__(self, pids: Sequence[int]) -> None:
+        """Begin observing.
+
+        Args:
+            pids: Processes that belong to the measurement, besides this one.
+        """
+        self._pids = (os.getpid(), *pids)
         self._cores = os.sched_getaffinity(0)
         self._first = self._read()
 
     def conditions(self) -> Conditions:
         """What happened since the beginning."""
         first, last = self._first, self._read()
-        # A process that has ended has no times any more.
-        ran, waited = max(0, last.ran - first.ran), max(0, last.waited - first.waited)
-        available = (last.at - first.at) * len(self._cores)
+        available = max((last.at - first.at) * len(self._cores), 1e-9)
+        busy, own = last.busy - first.busy, max(0.0, last.own - first.own)
         return Conditions(
-            waited=waited / max(ran + waited, 1),
-            stolen=(last.stolen - first.stolen) / max(available, 1e-9),
+            others=max(0.0, busy - own) / available,
+            idle=max(0.0, available - busy) / available,
+            stolen=max(0.0, last.stolen - first.stolen) / available,
             throttled=last.throttled > first.throttled,
         )
 
     def _read(self) -> _Reading:
-        ran, waited = _runtime(self._pid)
         throttled = _throttled_by_cgroup() + _throttled_by_heat(self._cores)
-        return _Reading(time.monotonic(), ran, waited, _stolen(self._cores), throttled)
+        busy, stolen = _used(self._cores)
+        own = sum(map(_used_by, self._pids))
+        return _Reading(time.monotonic(), busy, stolen, own, throttled)
 
 
 def disturbance(conditions: Conditions) -> str | None:
@@ -69,31 +78,35 @@ def disturbance(conditions: Conditions) -> str | None:
         return "the processor was throttled"
     if conditions.stolen > MOST_STOLEN:
         return f"the hypervisor gave {100 * conditions.stolen:.0f}% of the cores to others"
-    if conditions.waited > MOST_WAITING:
-        return f"the reference waited {100 * conditions.waited:.0f}% of its time for a core"
+    if conditions.others > max(MOST_USED, conditions.idle):
+        return (
+            f"other processes used {100 * conditions.others:.0f}% of the cores and "
+            f"{100 * conditions.idle:.0f}% were idle"
+        )
     return None
 
 
-def _runtime(pid: int) -> tuple[int, int]:
-    """Nanoseconds that all threads of a process ran, and waited while runnable."""
-    ran = waited = 0
-    with suppress(OSError):
-        for task in os.scandir(f"/proc/{pid}/task"):
-            with suppress(OSError, ValueError):
-                fields = Path(task.path, "schedstat").read_text(encoding="ascii").split()
-                ran, waited = ran + int(fields[0]), waited + int(fields[1])
-    return ran, waited
-
-
-def _stolen(cores: set[int]) -> float:
-    """Seconds that a hypervisor took from these cores."""
-    ticks = 0
+def _used(cores: set[int]) -> tuple[float, float]:
+    """Seconds that these cores were busy, and that a hypervisor took from them."""
+    busy = stolen = 0
     with suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
             name, *fields = line.split()
             if name.startswith("cpu") and name[3:].isdecimal() and int(name[3:]) in cores:
-                ticks += int(fields[7])
-    return ticks / os.sysconf("SC_CLK_TCK")
+                user, nice, system, _idle, _waiting, interrupts, soft, steal = map(int, fields[:8])
+                busy += user + nice + system + interrupts + soft + steal
+                stolen += steal
+    ticks = os.sysconf("SC_CLK_TCK")
+    return busy / ticks, stolen / ticks
+
+
+def _used_by(pid: int) -> float:
+    """Seconds that all threads of a process have run; 0 once it has ended."""
+    with suppress(OSError, ValueError, IndexError):
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        user, system = text.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _throttled_by_cgroup() -> int:

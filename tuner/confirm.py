@@ -336,7 +336,7 @@ def _measure(
     batch = plan.batch(contract, expected_seconds)
     pairs = plan.pairs(batch, expected_seconds)
     charge = baseline.allocation_seconds(plan.workload.sizes)
-    watch = Watch(baseline.pid)
+    watch = Watch([worker.pid for worker in (baseline, *workers)])
     rows, orders = _timed_pairs(checked, running, batch, pairs, [baseline, *workers])
     conditions = watch.conditions()
     _refuse_absurd(checked.reference, plan, [row[1] for row in rows])

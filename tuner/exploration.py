@@ -62,10 +62,12 @@ class Exploration:
 
     Args:
         most: Variants to try of one draft at most; None for no limit.
+        strategy: How to search, by name; the default tries small spaces whole.
     """
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self, most: int | None = None, strategy: str = DEFAULT) -> None:
         self._most = most
+        self._strategy = strategy
         self._searches: dict[str, _Search] = {}
 
     def add(
@@ -88,7 +90,7 @@ class Exploration:
             return
         space = _space_of(draft)
         is_small = space.size is not None and space.size <= EXHAUSTED
-        name = "exhaustive" if is_small else DEFAULT
+        name = "exhaustive" if is_small and self._strategy == DEFAULT else self._strategy
         search = _Search(draft, space, make_strategy(name, space, _seed_of(draft), elsewhere))
         for variant, outcome in known:
             search.tell(variant, outcome)

@@ -31,6 +31,7 @@ __all__ = [
     "Record",
     "Strategy",
     "make_strategy",
+    "refuse_unknown",
 ]
 
 DEFAULT = "surrogate"
@@ -70,4 +71,15 @@ def make_strategy(name: str, space: SearchSpace, seed: int, warm: Sequence[Recor
         )
 
         return KernelTunerSearch(inner, space, seed)
-    raise UsageError(f"no strategy {name!r}; there are {', '.join((*STRATEGIES, *ADAPTERS))}")
+    raise _unknown(name)
+
+
+def refuse_unknown(name: str) -> None:
+    """Raise UsageError unless there is a strategy of this name; a space may still not suit it."""
+    kind, _, inner = name.partition(":")
+    if name not in (*STRATEGIES, "optuna") and not (kind == "kernel_tuner" and inner):
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageError:
+    return UsageError(f"no strategy {name!r}; there are {', '.join((*STRATEGIES, *ADAPTERS))}")

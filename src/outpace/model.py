@@ -291,12 +291,14 @@ class Conditions(Value, frozen=True):
     """What disturbed the timing of a process pair.
 
     Attributes:
-        waited: Share of its runnable time that the reference's process waited for a core.
+        others: Share of the allowed cores' time that other processes used.
+        idle: Share of it that nothing used.
         stolen: Share of the allowed cores' time that a hypervisor gave to others.
         throttled: Whether a core was slowed by heat, or the control group had used up its share.
     """
 
-    waited: float = 0.0
+    others: float = 0.0
+    idle: float = 0.0
     stolen: float = 0.0
     throttled: bool = False
 

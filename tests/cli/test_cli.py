@@ -118,6 +118,7 @@ def test_tune_options_reach_the_tuner(outpace, fake_api, make, reference):
     done = outpace(
         "tune", reference, "--drafter", "replay", "--language", "numba,c", "--language", "cuda",
         "--workload", "small", "--budget", "12 drafts", "--fresh", "--promoted", "elsewhere",
+        "--strategy", "random",
     )  # fmt: skip
     assert done.exit_code == 0
     (call,) = fake_api.calls
@@ -131,8 +132,15 @@ def test_tune_options_reach_the_tuner(outpace, fake_api, make, reference):
         "fresh": True,
         "promoted": Path("elsewhere"),
         "accept_risk": False,
+        "strategy": "random",
         "model": None,
     }
+
+
+def test_an_unknown_strategy_is_refused_before_any_work(outpace, reference):
+    done = outpace("tune", reference, "--strategy", "annealing")
+    assert done.exit_code == 2
+    assert "no strategy 'annealing'; there are surrogate" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from jaxtyping import Float64
 import outpace
 from outpace.model import Conditions, Draft, Status
 from outpace.tuner import api, confirm, plan
-from outpace.tuner.conditions import MOST_STOLEN, MOST_WAITING, Watch, disturbance
+from outpace.tuner.conditions import MOST_STOLEN, MOST_USED, Watch, disturbance
 from outpace.tuner.journal import AlphaLedger
 
 
@@ -23,38 +24,43 @@ def crowd():
     burn = "while True: pass"
     count = 2 * len(os.sched_getaffinity(0))
     others = [subprocess.Popen([sys.executable, "-c", burn]) for _ in range(count)]
-    yield
+    yield others
     for other in others:
         other.kill()
         other.wait()
 
 
-def test_waiting_for_a_core_is_seen(crowd):
-    watch = Watch(os.getpid())
-    total = 0
-    for i in range(3_000_000):
-        total += i
+def spin():
+    """Half a second of work that is this process's own."""
+    end = time.process_time() + 0.5
+    while time.process_time() < end:
+        pass
+
+
+def test_other_processes_are_seen(crowd):
+    watch = Watch([])
+    spin()
 
     conditions = watch.conditions()
 
-    assert conditions.waited > MOST_WAITING
-    assert "waited" in (disturbance(conditions) or "")
+    assert conditions.others > MOST_USED
+    assert "other processes used" in (disturbance(conditions) or "")
 
 
-def test_a_process_that_has_ended_was_not_disturbed():
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    watch = Watch(ended.pid)
-    ended.wait()
+def test_the_processes_that_are_timed_are_no_others(crowd):
+    watch = Watch([other.pid for other in crowd])
+    spin()
 
-    assert watch.conditions().waited == 0.0
+    assert watch.conditions().others < 0.5
 
 
 @pytest.mark.parametrize(
     ("conditions", "says"),
     [
-        (Conditions(), None),
-        (Conditions(waited=MOST_WAITING, stolen=MOST_STOLEN), None),
-        (Conditions(waited=0.5), "waited 50%"),
+        (Conditions(idle=0.5), None),
+        (Conditions(others=MOST_USED, stolen=MOST_STOLEN), None),
+        (Conditions(others=0.3, idle=0.6), None),  # there is room for both
+        (Conditions(others=0.5, idle=0.1), "used 50% of the cores and 10% were idle"),
         (Conditions(stolen=0.2), "hypervisor gave 20%"),
         (Conditions(throttled=True), "throttled"),
     ],

@@ -46,6 +46,14 @@ RiskOption = Annotated[
     bool,
     typer.Option("--accept-risk", help="Run drafts of a model even below isolation grade B."),
 ]
+StrategyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy",
+        metavar="NAME",
+        help="How to search: surrogate (default), random, exhaustive, optuna, kernel_tuner:NAME.",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 

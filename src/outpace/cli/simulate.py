@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from outpace.cli.boundary import Answer, respond
-from outpace.cli.options import JsonOption
+from outpace.cli.options import JsonOption, StrategyOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,9 +31,7 @@ def simulate(
         typer.Argument(metavar="SPACE", help="Cache file of Kernel Tuner, gzipped or not."),
     ],
     *,
-    strategy: Annotated[
-        str | None, typer.Option(metavar="NAME", help="How to search; default: what tune uses.")
-    ] = None,
+    strategy: StrategyOption = None,
     budget: Annotated[
         int, typer.Option(min=1, metavar="N", help="Evaluations, failing ones included.")
     ] = 100,

@@ -31,6 +31,7 @@ from outpace.cli.options import (
     QuietOption,
     ReferenceArgument,
     RiskOption,
+    StrategyOption,
     WorkloadsOption,
     split_list,
 )
@@ -61,6 +62,7 @@ def tune(
     fresh: FreshOption = False,
     promoted: PromotedOption = None,
     accept_risk: RiskOption = False,
+    strategy: StrategyOption = None,
     base_url: BaseUrlOption = None,
     model: ModelOption = None,
     rounds: RoundsOption = None,
@@ -82,6 +84,7 @@ def tune(
 
     def work() -> Answer:
         from outpace.codegen.reference import load_reference  # noqa: PLC0415
+        from outpace.tuner.search import DEFAULT  # noqa: PLC0415
 
         loaded = load_reference(reference)
         settings = read_settings(loaded.folder)
@@ -110,6 +113,7 @@ def tune(
             fresh=fresh,
             accept_risk=accept_risk,
             model=asked,
+            strategy=strategy or DEFAULT,
         )
 
     respond(work, as_json=as_json, interrupted=RESUMABLE)
