@@ -167,7 +167,7 @@ SKIPPED_STEP = COMPILED.replace("range(steps)", "range(min(steps, 39))")
 def home(tmp_path, monkeypatch):
     for name in ("STATE", "CACHE", "DATA"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
-    monkeypatch.setattr(AlphaLedger, "next_alpha", lambda _: 0.2)
+    monkeypatch.setattr(AlphaLedger, "next_alpha", lambda _: 0.4)
     monkeypatch.setattr(plan, "PROCESS_SECONDS", 0.1)
     return tmp_path
 
