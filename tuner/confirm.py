@@ -30,7 +30,7 @@ from outpace.model import (
 )
 from outpace.tuner.conditions import CLEAR, Watch, disturbance
 from outpace.tuner.events import Observer, Progress
-from outpace.tuner.numerics.acceptance import compare, expect
+from outpace.tuner.numerics.acceptance import Expected, compare, expect
 from outpace.tuner.numerics.selfcheck import CheckedReference
 from outpace.tuner.numerics.unseen import (
     GROWTH,
@@ -447,10 +447,7 @@ def _verify_drawn_case(checked: CheckedReference, worker: Worker, rng: np.random
     """
     case, inputs, expected = draw_again(checked, rng)
     worker.prepare([Call(case.sizes, inputs)], anywhere=True)
-    worker.run(DRAWN_LIMIT)
-    mismatch = compare(checked.reference.contract, expected, worker.results())
-    if mismatch is not None:
-        raise Wrong(f"{describe_sizes(case)} among timed calls", case, mismatch)
+    _require(checked, worker, case, expected)
 
 
 def _verify_smaller(checked: CheckedReference, running: _Running, worker: Worker) -> None:
@@ -462,11 +459,16 @@ def _verify_smaller(checked: CheckedReference, running: _Running, worker: Worker
     if smaller is None:
         return
     worker.prepare([smaller.call])
-    worker.run(DRAWN_LIMIT)
+    _require(checked, worker, smaller.case, smaller.expected)
     running.audited += 1
-    mismatch = compare(checked.reference.contract, smaller.expected, worker.results())
+
+
+def _require(checked: CheckedReference, worker: Worker, case: Case, expected: Expected) -> None:
+    """Run the one prepared call of a case, and hold it to the full rule."""
+    worker.run(DRAWN_LIMIT)
+    mismatch = compare(checked.reference.contract, expected, worker.results())
     if mismatch is not None:
-        raise Wrong(f"{describe_sizes(smaller.case)} among timed calls", smaller.case, mismatch)
+        raise Wrong(f"{describe_sizes(case)} among timed calls", case, mismatch)
 
 
 def _verify_nearby(checked: CheckedReference, running: _Running, worker: Worker) -> None:

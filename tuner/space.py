@@ -197,15 +197,6 @@ class SearchSpace:
 
     # --- construction -------------------------------------------------------------------------
 
-    def _declare(self, parameters: Sequence[Parameter]) -> None:
-        self.parameters = tuple(parameters)
-        self._positions = {p.name: i for i, p in enumerate(self.parameters)}
-        self._counts = tuple(len(p.values) for p in self.parameters)
-        if len(self._positions) < len(self.parameters):
-            raise DraftError(f"a parameter's name stands twice: {[p.name for p in parameters]}")
-        if 0 in self._counts:
-            raise DraftError(f"parameter {parameters[self._counts.index(0)].name!r} has no values")
-
     def _enumerated(self, most: int) -> Array | None:
         """Codes of all valid points, or None, and a counter, where there are too many."""
         total = prod(self._counts)
