@@ -13,7 +13,7 @@ from outpace.tuner.rule import SequentialRule
 
 TOTAL_ALPHA = 0.01
 """False promotions allowed over all tunes of a reference; as `AlphaLedger` has it."""
-RESAMPLES = 200_000
+RESAMPLES = 20_000
 
 
 def rule_of(tune: int, attempt: int = 0) -> SequentialRule:
@@ -39,7 +39,7 @@ def promotion_rates(wins: Sequence[bool], confidence: float = 0.95) -> dict[str,
     low, high = clopper_pearson(sum(wins), len(wins), confidence)
     first = rule_of(1)
     questions: dict[str, Callable[[float], float]] = {
-        "one draft": lambda p: promotion_probability(first, p),
+        "one draft": first.promotes,
         "best of many": lambda p: any_of([rule_of(1, k) for k in _attempts()], p),
         "five tunes in a row": lambda p: any_of(
             [rule_of(tune, k) for tune in range(1, 6) for k in _attempts()], p
@@ -50,7 +50,7 @@ def promotion_rates(wins: Sequence[bool], confidence: float = 0.95) -> dict[str,
         "wins": sum(wins),
         "win_rate_interval": [low, high],
         "confidence": confidence,
-        "rule": [first.unanimous, first.total],
+        "rule": list(first.pairs),
         "proved_bound": first.alpha,
         "resampled_one_draft": resampled(wins, first),
         "promoted": {
@@ -68,23 +68,23 @@ def any_of(rules: Sequence[SequentialRule], p: float) -> float:
     """Probability that at least one of these independent confirmations promotes."""
     none = 1.0
     for rule in rules:
-        none *= 1.0 - promotion_probability(rule, p)
+        none *= 1.0 - rule.promotes(p)
     return 1.0 - none
-
-
-def promotion_probability(rule: SequentialRule, p: float) -> float:
-    """Of a confirmation whose process pairs win with probability p, in closed form."""
-    m, n = rule.unanimous, rule.total
-    return float(p**m + m * p ** (n - 1) * (1 - p))
 
 
 def resampled(wins: Sequence[bool], rule: SequentialRule) -> float:
     """Share of confirmations promoted when process pairs are drawn from the recorded ones."""
     rng = np.random.default_rng(0)
-    drawn = rng.choice(np.asarray(wins), size=(RESAMPLES, rule.total))
-    decisions = [drawn[:, : rule.unanimous].all(axis=1), drawn.sum(axis=1) == rule.total - 1]
-    # A loss beyond the first `unanimous` wins never happens: those have promoted already.
-    return float(np.mean(decisions[0] | decisions[1]))
+    drawn = rng.choice(np.asarray(wins), size=(RESAMPLES, rule.pairs[-1]))
+    return float(np.mean([promotes(rule, row.tolist()) for row in drawn]))
+
+
+def promotes(rule: SequentialRule, wins: Sequence[bool]) -> bool:
+    """What the rule makes of these process pairs, of which it may need fewer."""
+    measured = 1
+    while (decision := rule.decide(wins[:measured])) is None:
+        measured += 1
+    return decision
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:

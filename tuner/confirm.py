@@ -165,13 +165,13 @@ def confirm(
     rule = SequentialRule.for_alpha(alpha / len(plans))
     running = [_Running(plan) for plan in plans]
     grade = Grade.D
-    most = 0
     try:
         while pending := [r for r in running if rule.decide(r.wins) is None]:
-            most = max(len(r.wins) for r in running)
-            observer.notice(Progress(most, rule.unanimous, "process pairs"))
+            needed = max(rule.needed(r.wins) for r in pending)
+            observer.notice(Progress(len(pending[0].wins), needed, "process pairs"))
             grade = _process_pair(checked, pending, finalist, incumbent)
-        observer.notice(Progress(rule.unanimous, rule.unanimous, "process pairs"))
+        most = max(len(r.wins) for r in running)
+        observer.notice(Progress(most, most, "process pairs"))
     except Failure as failure:
         return [_failed(r, failure.status, failure.reason, grade, failure.details) for r in running]
     except Suspect as suspect:
@@ -251,7 +251,7 @@ def _concluded(
     elif binding.median > THRESHOLD:
         status = Status.INCONCLUSIVE
         reason = (
-            f"{binding.median:.3f}x of {against}, but not in {len(running.wins)} of "
+            f"{binding.median:.3f}x of {against}, but faster in only {sum(running.wins)} of "
             f"{len(running.wins)} process pairs; try again on a quieter machine"
         )
     else:

@@ -42,11 +42,11 @@ BATCH_BYTES = 8 << 20
 """A batch should fit into the caches as a single call does: a draft writes to as many places as
 there are calls in it, the reference to the same few again and again."""
 BATCH_MOST = 256
-PROCESS_SECONDS = 0.7
+PROCESS_SECONDS = 1.0
 """Time to spend on timed pairs in one process pair at one workload."""
 REFERENCE_LIMIT = 600.0
 """Seconds after which a single call of the reference is given up."""
-PAIRS_LEAST, PAIRS_CLEAR, PAIRS_MOST = 5, 7, 30
+PAIRS_LEAST, PAIRS_CLEAR, PAIRS_MOST = 5, 7, 90
 CLEAR_WIN = 1.5
 """Above this screened speedup `PAIRS_CLEAR` pairs tell as much as `PAIRS_MOST`."""
 AUDIT_SHARE = 1 / 16

@@ -58,7 +58,7 @@ def judge(prepared, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(plan, "PROCESS_SECONDS", 0.1)
     monkeypatch.setattr(confirm, "PAIRS_ALONE", 12)
-    monkeypatch.setattr(confirm.SequentialRule, "for_alpha", lambda _: SequentialRule(3, 4))
+    monkeypatch.setattr(confirm.SequentialRule, "for_alpha", lambda _: SequentialRule((3, 4)))
     return functools.partial(_judged, prepared, tmp_path / "promoted")
 
 
