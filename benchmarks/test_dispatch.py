@@ -13,6 +13,7 @@ from jaxtyping import Float64
 import outpace
 from outpace.codegen.drafters.builtin import PLAIN_IDEA
 from outpace.kernels import promotions
+from outpace.kernels.builds import load_promoted
 from outpace.kernels.target import current_target
 from outpace.model import Evidence, Grade, Promotion, Provenance, Speedup, Variant
 
@@ -68,12 +69,10 @@ def test_served(benchmark, served):
 
 def test_direct_call_and_allocation(benchmark, served):
     del served
-    from outpace.kernels.languages import language_named
-
     u, v = np.ones(16), np.ones(16)
     reference = add.reference
     variant = Variant(outpace.Draft("numba", DRAFT))
-    kernel = language_named("numba").load_promoted(None, variant, reference.contract)
+    kernel = load_promoted(variant, reference.contract)
 
     def direct():
         out = np.empty((16,), dtype=np.float64)

@@ -19,7 +19,7 @@ from outpace.codegen.dims import bind_shapes
 from outpace.codegen.domain import allows
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError
-from outpace.kernels import promotions, target
+from outpace.kernels import builds, promotions, target, usage
 from outpace.kernels.arguments import (
     Array,
     Unfit,
@@ -30,7 +30,6 @@ from outpace.kernels.arguments import (
 )
 from outpace.kernels.dispatcher import Dispatcher, Entry, Key, Returns, generate, is_size
 from outpace.kernels.forking import GUARD
-from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import Kernel
 from outpace.kernels.promotions import PromotionWarning, StoredPromotion
 from outpace.model import Evidence, Promotion, Variant
@@ -216,6 +215,7 @@ class Server:
         else:
             if served.threaded:
                 GUARD.threads_will_run()
+            usage.record(served.stored, sizes)
             entry = (served.kernel, *output_shapes(self.contract, sizes))
         if len(self._known) >= _KNOWN_SIZES:
             self._known.clear()
@@ -313,8 +313,7 @@ def _unsuitable(reference: Reference, promotion: Promotion) -> str | None:
 
 def _load(reference: Reference, stored: StoredPromotion) -> Served:
     variant = stored.promotion.variant
-    language = language_named(variant.draft.language)
-    kernel = language.load_promoted(stored.source_path, variant, reference.contract)
+    kernel = builds.load_promoted(variant, reference.contract)
     differences = _differences(stored.promotion)
     if differences:
         _warn(stored, f"it was made with other tools ({'; '.join(differences)}); tune again")
@@ -329,16 +328,19 @@ def runs_threads(variant: Variant) -> bool:
 
 
 def _differences(promotion: Promotion) -> list[str]:
-    """Tools of the promotion's language that have another version here."""
+    """Tools of the promotion's language that have another version here.
+
+    One that is absent has had no part: what it makes was built elsewhere.
+    """
     recorded = promotion.target.versions
     names = [n for n in target.toolchain(promotion.variant.draft.language) if n in recorded]
     if not names:
         return []
     here = target.current_target().versions
     return [
-        f"{n} {recorded[n]}, here {here.get(n, 'absent')}"
+        f"{n} {recorded[n]}, here {here[n]}"
         for n in names
-        if here.get(n) != recorded[n]
+        if here.get(n, recorded[n]) != recorded[n]
     ]
 
 

@@ -59,9 +59,6 @@ class Language(Protocol):
     def load(self, path: Path, contract: Contract, cache: Path) -> Kernel:
         """The kernel of bound source, from the cache that `build` wrote to. Raises as `build`."""
 
-    def load_promoted(self, source_path: Path, variant: Variant, contract: Contract) -> Kernel:
-        """The kernel of a promotion, for the process of the caller. Raises as `build`."""
-
 
 def read_draft(path: Path, language: Language, provenance: Provenance | None = None) -> Draft:
     """Read a draft file.

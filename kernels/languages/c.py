@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from outpace import environment
 from outpace.codec import content_hash
 from outpace.codegen.c_signature import signature
 from outpace.errors import DraftError, EnvironmentError_
-from outpace.kernels import target
 from outpace.kernels.languages.base import (
     BuildError,
     InvalidDraft,
@@ -128,19 +126,6 @@ class CLanguage:
         """
         return _load(_read(path.read_text(encoding="utf-8"), contract), cache)
 
-    def load_promoted(self, source_path: Path, variant: Variant, contract: Contract) -> Kernel:
-        """The kernel of a promotion, built once a machine under the user's cache folder.
-
-        Raises:
-            EnvironmentError_: There is no compiler.
-        """
-        del source_path  # its text is the variant's; the store has compared them
-        recipe = _read(self.bind(variant), contract)
-        folder = environment.cache_dir() / "builds" / variant.hash / _machine()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _build(recipe, folder)
-        return _load(recipe, folder)
-
 
 C = CLanguage()
 
@@ -192,15 +177,6 @@ def _read(text: str, contract: Contract) -> _Recipe:
         own = re.compile(rf"^([ \t]*#[ \t]*define[ \t]+){re.escape(name)}\b", re.MULTILINE)
         source = own.sub(rf"\g<1>{name}_of_draft", source)
     return _Recipe(contract, macros, source, _options(draft.flags))
-
-
-def _machine() -> str:
-    """Tells what the compiler makes here from what another one, or another processor, would get.
-
-    A home folder may be shared by machines of several kinds.
-    """
-    compiler, here = find_compiler(), target.hardware()
-    return content_hash([*compiler.command, compiler.identity, here.architecture, here.cpu])
 
 
 def _options(flags: Mapping[str, Scalar]) -> tuple[str, ...]:

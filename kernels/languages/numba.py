@@ -13,19 +13,16 @@ import importlib.util
 import inspect
 import os
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from outpace import environment
 from outpace.codegen.abi import Role, Slot, slots
 from outpace.kernels.languages.base import BuildError, InvalidDraft, Kernel
+from outpace.kernels.languages.numba_cache import cache_folder
 from outpace.model import Contract, Variant
 
-_config_lock = threading.Lock()
 _UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What Python raises on text that is no module, the last two for one that is nested too deeply."""
 
@@ -64,6 +61,7 @@ class Numba:
 
     def build(self, path: Path, contract: Contract, cache: Path) -> None:
         """Compile for the contract's types; a plain function compiles at its first call."""
+        cache.mkdir(parents=True, exist_ok=True)
         self.load(path, contract, cache)
 
     def load(self, path: Path, contract: Contract, cache: Path) -> Kernel:
@@ -84,23 +82,10 @@ class Numba:
                 raise BuildError(str(error)) from error
         return kernel
 
-    def load_promoted(self, source_path: Path, variant: Variant, contract: Contract) -> Kernel:
-        """The kernel of a promotion, built once per machine under the user's cache folder."""
-        del source_path  # its text is the variant's; the store has compared them
-        folder = environment.cache_dir() / "builds" / variant.hash
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = folder / "draft.py"
-        text = self.bind(variant)
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            own = path.with_suffix(f".{os.getpid()}")
-            own.write_text(text, encoding="utf-8")
-            own.replace(path)  # another process may be reading it
-        return self.load(path, contract, folder)
-
     def _import(self, path: Path, contract: Contract, cache: Path) -> Kernel:
         import numba  # noqa: PLC0415
 
-        with _cache_folder(cache):
+        with cache_folder(cache / "numba"):
             module = _import_draft(path)
             kernel = getattr(module, "kernel", None)
             if not callable(kernel):
@@ -109,31 +94,23 @@ class Numba:
             for value in vars(module).values():
                 if isinstance(value, numba.core.dispatcher.Dispatcher):
                     value.enable_caching()
+                    if not os.access(cache, os.W_OK):  # what it compiles from now on is not kept
+                        value._cache.save_overload = _keep_nothing  # noqa: SLF001
         return kernel  # type: ignore[no-any-return]
 
 
 NUMBA = Numba()
 
 
-@contextmanager
-def _cache_folder(folder: Path) -> Iterator[None]:
-    """Numba reads its cache folder from a global at `enable_caching`; set it for this load only."""
-    import numba  # noqa: PLC0415
-
-    with _config_lock:
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(folder / "numba")
-        try:
-            yield
-        finally:
-            numba.config.CACHE_DIR = before
+def _keep_nothing(signature: Any, compiled: Any) -> None:
+    """In the place of `Cache.save_overload`, which would raise in the caller's own call."""
 
 
 def _import_draft(path: Path) -> ModuleType:
     import numba  # noqa: PLC0415
 
-    # Numba's cache names the module, so that its name must be the same in every process.
-    name = f"outpace_draft_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
+    # Numba's cache names the module, so that its name must be the same wherever the file lies.
+    name = f"outpace_draft_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # noqa: PT018
     module = importlib.util.module_from_spec(spec)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from outpace.codegen.distributions import Choice, Constant, Integers, Normal, Uniform
     from outpace.errors import OutpaceError
     from outpace.kernels.optimize import optimize, reference
+    from outpace.kernels.usage import Used, used
     from outpace.model import Block, Contract, Draft, Promotion, Status, Tolerance, Trial
     from outpace.tuner.api import judge, tune
 
@@ -31,17 +32,20 @@ __all__ = [
     "Tolerance",
     "Trial",
     "Uniform",
+    "Used",
     "__version__",
     "judge",
     "optimize",
     "reference",
     "tune",
+    "used",
 ]
 
 _HOMES = {
     "outpace.codegen.distributions": ("Choice", "Constant", "Integers", "Normal", "Uniform"),
     "outpace.errors": ("OutpaceError",),
     "outpace.kernels.optimize": ("optimize", "reference"),
+    "outpace.kernels.usage": ("Used", "used"),
     "outpace.model": ("Block", "Contract", "Draft", "Promotion", "Status", "Tolerance", "Trial"),
     "outpace.tuner.api": ("judge", "tune"),
 }

@@ -1,14 +1,15 @@
-"""Promotions for tests of serving: kernels in plain Python under a stand-in language."""
+"""Promotions for tests of serving: kernels in plain Python that nothing compiles."""
 
 import importlib.util
 import itertools
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from outpace.kernels import promotions, serve, target
+from outpace.kernels import builds, promotions, target
 from outpace.model import Draft, Evidence, Grade, Promotion, Speedup, Variant
 
 _numbers = itertools.count()
@@ -24,8 +25,8 @@ class PlainPython:
     def __init__(self):
         self.loads = 0
 
-    def load_promoted(self, source_path, variant, contract):
-        del source_path, contract
+    def load_promoted(self, variant, contract):
+        del contract
         self.loads += 1
         namespace = {}
         exec(variant.draft.source, namespace)
@@ -37,6 +38,7 @@ def _own_folders(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg-data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg-cache"))
     monkeypatch.delenv("OUTPACE_PROMOTED", raising=False)
+    monkeypatch.delenv("OUTPACE_BUILDS", raising=False)
     monkeypatch.delenv("OUTPACE_DISABLE", raising=False)
 
 
@@ -71,9 +73,10 @@ import outpace
 
 @dataclass
 class Maker:
-    """Makes promotions of a decorated function."""
+    """Makes promotions of a decorated function; `compiled` ends the part of the stand-in."""
 
     language: PlainPython
+    compiled: Callable[[], None]
 
     def make(self, fn, source, *, workloads=None, median=8.1, **changes) -> Promotion:
         reference = fn.reference
@@ -100,6 +103,6 @@ class Maker:
 @pytest.fixture
 def promote(monkeypatch):
     """Makes promotions, and has kernels loaded by the stand-in."""
-    language = PlainPython()
-    monkeypatch.setattr(serve, "language_named", lambda _: language)
-    return Maker(language)
+    language, real = PlainPython(), builds.load_promoted
+    monkeypatch.setattr(builds, "load_promoted", language.load_promoted)
+    return Maker(language, lambda: monkeypatch.setattr(builds, "load_promoted", real))

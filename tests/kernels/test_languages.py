@@ -399,18 +399,6 @@ def test_another_process_takes_the_build_from_the_cache(language, author, put):
     assert snapshot(path.parent) == built
 
 
-def test_a_promotion_is_built_once(language, author, monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    variant = Variant(Draft(language.name, author.scaled), {"FACTOR": 3})
-    u = np.arange(3.0)
-    states = []
-    for _ in range(2):
-        kernel = language.load_promoted(tmp_path / "unread", variant, PLAIN)
-        assert_same(in_process(kernel, PLAIN, {"n": 3}, {"u": u}), [3 * u])
-        states.append(snapshot(tmp_path / "cache"))
-    assert states[0] == states[1] != {}
-
-
 def _each(kind):
     return [
         pytest.param(name, source, id=f"{name}-{label}")

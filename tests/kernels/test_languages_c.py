@@ -15,7 +15,8 @@ from jaxtyping import Float64
 from outpace.codegen.contract import build_contract
 from outpace.codegen.dims import shape_of
 from outpace.errors import EnvironmentError_
-from outpace.kernels import promotions, serve, target
+from outpace.kernels import promotions, target
+from outpace.kernels.builds import load_promoted
 from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import BuildError, InvalidDraft, parse_draft
 from outpace.kernels.languages.c import FLAGS
@@ -81,7 +82,7 @@ def test_the_example_of_the_documentation():
     wanted = total.copy()
     means, everything = smooth(u, 2, wanted)
     for chunk in draft.parameters[0].values:
-        kernel = C.load_promoted(None, Variant(draft, {"CHUNK": chunk}), contract)
+        kernel = load_promoted(Variant(draft, {"CHUNK": chunk}), contract)
         found, out0, out1 = total.copy(), np.empty((5, 7)), np.empty(1)
         kernel(u, 2, found, out0, out1)
         np.testing.assert_allclose(out0, means, rtol=1e-14)
@@ -245,19 +246,6 @@ def builds(folder):
     return sorted(Path(folder).rglob("*.so"))
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b + b"0"])
-def test_a_damaged_build_is_made_again(monkeypatch, tmp_path, damage):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    variant = Variant(Draft("c", f"{HEAD} {{ out[0] = u[0] + 1; }}\n"))
-    C.load_promoted(None, variant, PLAIN)
-    (build,) = builds(tmp_path)
-    whole = build.read_bytes()
-    build.unlink()  # a library in use is never written to
-    build.write_bytes(damage(whole))
-    assert result(C.load_promoted(None, variant, PLAIN), (2.0,)) == [3.0]
-    assert whole in [path.read_bytes() for path in builds(tmp_path)]
-
-
 def test_loading_builds_nothing(load, tmp_path):
     load("out[0] = 1;")
     (build,) = builds(tmp_path)
@@ -267,25 +255,12 @@ def test_loading_builds_nothing(load, tmp_path):
     assert list((tmp_path / "build").iterdir()) == []
 
 
-def test_another_compiler_makes_another_build_of_a_promotion(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    variant = Variant(Draft("c", f"{HEAD} {{ out[0] = u[0] + 1; }}\n"))
-    C.load_promoted(None, variant, PLAIN)
-    wrapper = tmp_path / "wrapped"
-    wrapper.write_text(f'#!/bin/sh\nexec {find_compiler().command[0]} "$@"\n')
-    wrapper.chmod(0o755)
-    monkeypatch.setenv("CC", f"{wrapper} -g0")
-    assert find_compiler().command == (str(wrapper), "-g0")
-    assert result(C.load_promoted(None, variant, PLAIN), (2.0,)) == [3.0]
-    assert len(builds(tmp_path)) == 2
-
-
 def test_without_a_compiler_the_language_is_off(monkeypatch, tmp_path):
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "there is no C compiler; install gcc or clang" in C.unavailable()
     with pytest.raises(EnvironmentError_, match="there is no C compiler"):
-        C.load_promoted(None, Variant(Draft("c", "")), PLAIN)
+        load_promoted(Variant(Draft("c", "")), PLAIN)
     monkeypatch.setenv("CC", "no-such-cc -O3")
     assert "CC names 'no-such-cc -O3', which is not there" in C.unavailable()
     monkeypatch.setenv("CC", "'")
@@ -315,8 +290,8 @@ THREADED = (
 )
 
 
-def test_a_promotion_is_served_and_a_forked_child_runs_the_reference(module, promote, monkeypatch):
-    monkeypatch.setattr(serve, "language_named", language_named)  # not the stand-in of `promote`
+def test_a_promotion_is_served_and_a_forked_child_runs_the_reference(module, promote):
+    promote.compiled()
     scaled = module(SERVED).scaled
     variant = Variant(Draft("c", THREADED))
     path = promotions.write(promote.make(scaled, "", variant=variant), scaled.reference)

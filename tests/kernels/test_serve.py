@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import outpace
 from outpace.kernels import promotions, serve, target
 from outpace.kernels.forking import GUARD
-from outpace.kernels.languages import language_named
 from outpace.kernels.promotions import PromotionWarning
 from outpace.model import Contract, Draft, Variant
 
@@ -410,8 +410,8 @@ def test_a_child_does_not_wait_for_a_lock_that_nobody_holds_there(step):
 # --- A real language ----------------------------------------------------------------------------
 
 
-def test_a_numba_kernel_is_served(module, promote, monkeypatch):
-    monkeypatch.setattr(serve, "language_named", language_named)
+def test_a_numba_kernel_is_served(module, promote):
+    promote.compiled()
     fn = module(STEP).step
     source = (
         "import numba\n@numba.njit\ndef kernel(u, steps, dt, out):\n"
@@ -425,3 +425,21 @@ def test_a_numba_kernel_is_served(module, promote, monkeypatch):
     for u in (grid(), read_only):
         np.testing.assert_array_equal(fn(u, 4, 0.5), fn.reference.fn(u, 4, 0.5))
         assert fn.explain(u, 4, 0.5).promotion == path
+
+
+# --- What ran -----------------------------------------------------------------------------------
+
+
+def test_what_ran_is_listed_with_its_sizes(step):
+    u = grid()
+    step.explain(u, 4, 0.5)
+    assert not any(one.reference == step.reference.name for one in outpace.used())
+    for rows in (8, 9, 8):
+        step(grid(rows), 4, 0.5)
+    step(grid(17), 4, 0.5)  # the reference
+    (one,) = (one for one in outpace.used() if one.reference == step.reference.name)
+    assert one.sizes == ({"y": 8, "x": 8, "steps": 4}, {"y": 9, "x": 8, "steps": 4})
+    stored = promotions.read(one.folder).promotion
+    assert one.promotion == stored.key.hash
+    assert one.variant == stored.variant.hash
+    assert one.source_hash == step.reference.source_hash

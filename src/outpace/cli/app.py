@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from outpace.cli.build import build
 from outpace.cli.check import check
 from outpace.cli.doctor import doctor
 from outpace.cli.draft import draft
 from outpace.cli.explain import explain
+from outpace.cli.export import export
 from outpace.cli.judge import judge
 from outpace.cli.listing import list_promotions
+from outpace.cli.run import run
+from outpace.cli.serve_mcp import serve_mcp
 from outpace.cli.simulate import simulate
 from outpace.cli.tune import tune
 
@@ -30,9 +34,13 @@ app.command(epilog=f"Example: outpace tune {_HDIFF} --budget 5m")(tune)
 app.command(epilog=f"Example: outpace judge {_HDIFF} my_hdiff.py --dry-run")(judge)
 app.command("list", epilog="Example: outpace list kernels")(list_promotions)
 app.command(epilog="Example: outpace check kernels --json")(check)
+app.command(epilog="Example: outpace build kernels --into /shared/builds")(build)
 app.command(epilog=f"Example: outpace explain {_HDIFF}")(explain)
-app.command(epilog=f"Example: outpace draft {_HDIFF} --out drafts")(draft)
+app.command(epilog=f"Example: outpace draft {_HDIFF} --out campaign")(draft)
+app.command(epilog="Example: outpace run campaign --budget 10m")(run)
 app.command(epilog="Example: outpace simulate recorded.json.gz --budget 200")(simulate)
+app.command(epilog="Example: outpace export --format sft --out data --license Apache-2.0")(export)
+app.command("serve-mcp", epilog=f"Example: outpace serve-mcp {_HDIFF} --language c")(serve_mcp)
 app.command(epilog="Example: outpace doctor")(doctor)
 
 
