@@ -6,7 +6,8 @@ import inspect
 import typing
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from math import log
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from outpace.codegen.dims import bind_shapes
 from outpace.codegen.domain import allows
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError
-from outpace.kernels import builds, promotions, target, usage
+from outpace.kernels import builds, promotions, sampling, target, usage
 from outpace.kernels.arguments import (
     Array,
     Unfit,
@@ -95,7 +96,7 @@ class Server:
     def __init__(self, reference: Reference, offer: Offer) -> None:
         self.reference = reference
         self.contract = reference.contract
-        self._offer = offer
+        self._offer = self._with_checks(offer)
         self._known: dict[Key, Entry] = {}
         self._returns = returns_of(reference)
         self._signature = inspect.signature(reference.fn)
@@ -137,6 +138,31 @@ class Server:
     def forget(self) -> None:
         """Drop the decisions for known sizes (in a forked child)."""
         self._known.clear()
+
+    def demote(self, stored: StoredPromotion, why: str) -> None:
+        """Serve a promotion no more in this process, and warn."""
+        with GUARD.lock:
+            kept = tuple(s for s in self._offer.served if s.stored is not stored)
+            reason = f"promotion {stored.path} is served no more: {why}"
+            self._offer = Offer(kept, (*self._offer.refusals, reason))
+            self._known.clear()
+        _warn(stored, f"{why}; this process serves it no more")
+
+    def _with_checks(self, offer: Offer) -> Offer:
+        """The same, with a share of the calls checked where OUTPACE_VERIFY asks for it."""
+        checks = sampling.sampler()
+        if not checks.share:
+            return offer
+        served = [
+            replace(
+                one,
+                kernel=checks.sampled(
+                    self.reference, one.stored, one.kernel, partial(self.demote, one.stored)
+                ),
+            )
+            for one in offer.served
+        ]
+        return replace(offer, served=tuple(served))
 
     def _slow(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
         """Any call that is not plain."""
@@ -207,19 +233,20 @@ class Server:
 
     def _decide(self, key: Key) -> Entry:
         """Choose for sizes that were not met before, and remember."""
-        try:
-            sizes = self._sizes(key)
-            served, _ = self._select(sizes)
-        except Unfit:
-            entry: Entry = ()
-        else:
-            if served.threaded:
-                GUARD.threads_will_run()
-            usage.record(served.stored, sizes)
-            entry = (served.kernel, *output_shapes(self.contract, sizes))
-        if len(self._known) >= _KNOWN_SIZES:
-            self._known.clear()
-        self._known[key] = entry
+        with GUARD.lock:  # `demote` must not come in between
+            try:
+                sizes = self._sizes(key)
+                served, _ = self._select(sizes)
+            except Unfit:
+                entry: Entry = ()
+            else:
+                if served.threaded:
+                    GUARD.threads_will_run()
+                usage.record(served.stored, sizes)
+                entry = (served.kernel, *output_shapes(self.contract, sizes))
+            if len(self._known) >= _KNOWN_SIZES:
+                self._known.clear()
+            self._known[key] = entry
         return entry
 
     def _sizes(self, key: Key) -> dict[str, int]:

@@ -25,11 +25,13 @@ def test_the_exported_names_are_these_and_sorted():
         "Tolerance",
         "Trial",
         "Uniform",
+        "Used",
         "__version__",
         "judge",
         "optimize",
         "reference",
         "tune",
+        "used",
     ]
 
 

@@ -3,11 +3,17 @@
 Variables:
     OUTPACE_DISABLE: Any value but empty or `0` makes every decorated function run its reference.
     OUTPACE_PROMOTED: Folder that holds promotions instead of the one beside each module.
+    OUTPACE_BUILDS: Folder that `outpace build --into` filled. Promotions are loaded from there and
+        nothing is compiled: one that is missing is not served.
+    OUTPACE_VERIFY: Share of the calls of promotions that are checked against their references in a
+        helper process, such as `0.001`.
     OUTPACE_READABLE: Folders, with colons between, that drafts' processes may read besides those of
         Python, its packages and the system: for libraries that are installed elsewhere.
     OPENAI_API_KEY: The key that a model's server asks for; it is written nowhere, and no draft's
         process gets it.
     OPENAI_BASE_URL: Address of that server where none is given.
+    VLLM_*, CUDA_*, OMP_*, HF_HOME and their like: Reach the process in which vLLM runs for the
+        drafter `vllm`, except what is named like a key.
     CC: The C compiler, with arguments if need be, instead of the first on PATH.
     XDG_*: As the XDG base directory specification says, through platformdirs.
 """
@@ -15,10 +21,27 @@ Variables:
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+
+from outpace.errors import UsageError
 
 RUN_MARK = "OUTPACE_RUN"
 """Variable that names the run to which a process belongs."""
+
+_ENGINE_NAMES = ("PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "CC")
+_ENGINE_PREFIXES = (
+    *("LC_", "LD_", "XDG_", "HF_", "VLLM_", "TORCH", "PYTORCH_", "TRITON_", "CUDA", "NVIDIA_"),
+    *("NCCL_", "GLOO_", "HIP_", "ROCM_", "ROCR_", "OMP_", "KMP_", "MKL_"),
+)
+_ENGINE_ALWAYS = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+}
+"""Models are never downloaded, and nobody is told of their use."""
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
 
 
 def disabled() -> bool:
@@ -30,6 +53,47 @@ def promoted_override() -> Path | None:
     """Folder given by OUTPACE_PROMOTED, or None."""
     value = os.environ.get("OUTPACE_PROMOTED", "")
     return Path(value) if value else None
+
+
+def builds_override() -> Path | None:
+    """Folder given by OUTPACE_BUILDS, or None."""
+    value = os.environ.get("OUTPACE_BUILDS", "")
+    return Path(value) if value else None
+
+
+def verified_share() -> float:
+    """Share of calls given by OUTPACE_VERIFY, 0 without it.
+
+    Raises:
+        UsageError: It is no number between 0 and 1.
+    """
+    text = os.environ.get("OUTPACE_VERIFY", "").strip()
+    if not text:
+        return 0.0
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0.0 <= share <= 1.0:
+        raise UsageError(
+            f"OUTPACE_VERIFY={text} is no share of calls; give a number between 0 and 1, such as "
+            "0.001, or unset it"
+        )
+    return share
+
+
+def helper_environment() -> dict[str, str]:
+    """Of the process that checks calls: this one's, on one thread, serving no promotions."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    path = os.pathsep.join(p for p in sys.path if p)  # it imports what this process could
+    return {**os.environ, **threads, "OUTPACE_DISABLE": "1", "PYTHONPATH": path}
+
+
+def temporary_dir() -> Path:
+    """Where temporary files live, as Python's own functions have it."""
+    import tempfile  # noqa: PLC0415
+
+    return Path(tempfile.gettempdir())
 
 
 def readable_folders() -> tuple[Path, ...]:
@@ -91,3 +155,14 @@ def worker_environment(**extra: str) -> dict[str, str]:
     """
     wanted = ("PATH", "CC", "LANG", "LC_ALL", "TZ", RUN_MARK)
     return {**{k: v for k, v in os.environ.items() if k in wanted}, **extra}
+
+
+def engine_variables() -> dict[str, str]:
+    """The scrubbed environment of vLLM's process: what it and its libraries read, and no key."""
+    found = {
+        name: value
+        for name, value in os.environ.items()
+        if (name in _ENGINE_NAMES or name.startswith(_ENGINE_PREFIXES))
+        and not any(word in name.upper() for word in _SECRET_WORDS)
+    }
+    return {**found, **_ENGINE_ALWAYS}
