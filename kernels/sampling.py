@@ -91,8 +91,8 @@ class Sampler:
         location = reference.location
         if location is None:
             _warn(
-                f"OUTPACE_VERIFY cannot check {reference.name}: no other process can import it; move "
-                "it from the script into a module"
+                f"OUTPACE_VERIFY cannot check {reference.name}: no other process can import it; "
+                "move it from the script into a module"
             )
             return kernel
         parts = slots(reference.contract)

@@ -1,19 +1,19 @@
 """list, explain, doctor and draft, over the real rooms."""
 
-import json
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from outpace import environment
 from outpace.cli import probes
 from outpace.codegen import drafters
 from outpace.codegen.drafters.base import Proposal
 from outpace.codegen.reference import load_reference
 from outpace.kernels import promotions
-from outpace.kernels.languages import language_named
-from outpace.kernels.languages.base import read_draft
-from outpace.model import Block, Parameter, Tolerance, Variant
+from outpace.model import Block, Parameter, Tolerance
+from outpace.tuner.production import Demoted
+from outpace.tuner.recordlog import RecordLog
 
 
 @pytest.fixture
@@ -77,6 +77,29 @@ def test_explain_shows_the_contract_as_understood(outpace, outpace_json, referen
     shown = outpace("explain", reference).stdout
     for part in ("factor", "scalar", "n=4096", "Uniform", "calls run the reference"):
         assert part in shown
+
+
+def test_explain_shows_what_went_wrong_in_production(outpace, outpace_json, reference):
+    source_hash = outpace_json("explain", reference)[1]["source_hash"]
+    record = Demoted(
+        reference="reference:scale",
+        promotion="77aa",
+        variant="88bb",
+        sizes={"n": 64},
+        mismatch="out0[3] is 1.0, expected 2.0",
+        arguments=None,
+    )
+    with RecordLog(environment.state_dir() / "demotions" / source_hash, (Demoted,)) as log:
+        log.append(record)
+    (found,) = outpace_json("explain", reference)[1]["demotions"]
+    assert found == {
+        "time": record.time,
+        "promotion": "77aa",
+        "sizes": {"n": 64},
+        "mismatch": "out0[3] is 1.0, expected 2.0",
+        "arguments": None,
+    }
+    assert "wrong in production at " in outpace("explain", reference).stdout
 
 
 @pytest.mark.parametrize(
@@ -214,22 +237,3 @@ def test_draft_shows_loop_nests(outpace, outpace_json, reference):
     code, answer = outpace_json("draft", reference, "--show", "nests")
     assert (code, answer["nests"]) == (0, done.stdout)
     assert "leave it out" in outpace("draft", reference, "--show", "nests", "--out", "x").stderr
-
-
-@pytest.mark.usefixtures("fake_drafter")
-def test_draft_writes_files_that_judge_reads(outpace_json, reference):
-    code, answer = outpace_json("draft", reference, "--out", "drafts")
-    assert code == 0
-    (file,) = answer["files"]
-    assert Path(file).name.startswith("tiled_loops-")
-    written = read_draft(Path(file), language_named("numba"))
-    assert written.hash == answer["drafts"][0]["draft"]
-    assert Variant(written).draft.parameters == (Parameter("TILE", (8, 16)),)
-
-
-@pytest.mark.usefixtures("fake_drafter")
-def test_draft_that_cannot_write_says_so(outpace, reference):
-    Path("drafts").write_text("a file where a folder should be")
-    done = outpace("draft", reference, "--out", "drafts", "--json")
-    assert done.exit_code == 4
-    assert "cannot be written" in json.loads(done.stdout)["error"]

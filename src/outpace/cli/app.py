@@ -11,6 +11,7 @@ from outpace.cli.build import build
 from outpace.cli.check import check
 from outpace.cli.doctor import doctor
 from outpace.cli.draft import draft
+from outpace.cli.eject import eject
 from outpace.cli.explain import explain
 from outpace.cli.export import export
 from outpace.cli.judge import judge
@@ -35,6 +36,7 @@ app.command(epilog=f"Example: outpace judge {_HDIFF} my_hdiff.py --dry-run")(jud
 app.command("list", epilog="Example: outpace list kernels")(list_promotions)
 app.command(epilog="Example: outpace check kernels --json")(check)
 app.command(epilog="Example: outpace build kernels --into /shared/builds")(build)
+app.command(epilog=f"Example: outpace eject {_HDIFF} --out fast_hdiff")(eject)
 app.command(epilog=f"Example: outpace explain {_HDIFF}")(explain)
 app.command(epilog=f"Example: outpace draft {_HDIFF} --out campaign")(draft)
 app.command(epilog="Example: outpace run campaign --budget 10m")(run)

@@ -24,10 +24,13 @@ def explain(
     """Show the contract of a function as understood, and which promotion serves it here."""
 
     def work() -> Answer:
-        from outpace.cli import contracts  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        from outpace.cli import contracts, payloads  # noqa: PLC0415
         from outpace.codegen.reference import load_reference  # noqa: PLC0415
         from outpace.kernels import promotions  # noqa: PLC0415
         from outpace.kernels.target import current_target  # noqa: PLC0415
+        from outpace.tuner.production import demotions  # noqa: PLC0415
 
         loaded = load_reference(reference)
         settings = read_settings(loaded.folder)
@@ -35,6 +38,7 @@ def explain(
         override = promoted or environment.promoted_override() or settings.promoted
         key = promotions.key_for(loaded, here)
         views = [_view(stored, key, here) for stored in promotions.find(loaded, override)]
+        demoted = demotions(loaded.source_hash)
         payload = {
             "schema": "outpace.explain/1",
             "reference": loaded.name,
@@ -44,11 +48,15 @@ def explain(
             "inputs": contracts.described_inputs(loaded),
             "acceptance": contracts.acceptance(loaded.contract),
             "promotions": [view.payload() for view in views],
+            "demotions": [payloads.demotion(one) for one in demoted],
         }
 
         def show(console: Console) -> None:
             contracts.show_contract(console, loaded)
             _show_promotions(console, views)
+            for one in demoted:
+                text = f"wrong in production at {one.time[:16]}: {one.mismatch}"
+                console.print(Text(text, style="red"), soft_wrap=True)
 
         return Answer(payload, show)
 

@@ -14,6 +14,8 @@ from outpace.model import Promotion, Speedup, Target, Trial
 if TYPE_CHECKING:
     from outpace.codegen.inputs import Case
     from outpace.tuner.api import CheckResult, Result
+    from outpace.tuner.production import Demoted
+    from outpace.tuner.worth import Side, Worth
 
 
 def tuned(result: Result) -> dict[str, Any]:
@@ -25,6 +27,7 @@ def tuned(result: Result) -> dict[str, Any]:
         "trials": [_trial(trial) for trial in result.trials],
         "promotion": _promotion(result),
         "spent": _spent(result),
+        "loop": _worth(result.worth),
     }
 
 
@@ -71,6 +74,17 @@ def target(value: Target) -> dict[str, Any]:
     """A target without the tag that storage needs."""
     fields: dict[str, Any] = json_values(value)
     return fields
+
+
+def demotion(record: Demoted) -> dict[str, Any]:
+    """A wrong call in production."""
+    return {
+        "time": record.time,
+        "promotion": record.promotion,
+        "sizes": record.sizes,
+        "mismatch": record.mismatch,
+        "arguments": record.arguments,
+    }
 
 
 def json_values(value: Any) -> Any:
@@ -121,6 +135,31 @@ def _spent(result: Result) -> dict[str, Any] | None:
     if result.spent is None:
         return None
     return {**asdict(result.spent), "cost_per_promotion": result.cost_per_promotion}
+
+
+def _worth(worth: Worth | None) -> dict[str, Any] | None:
+    """What rounds with a model have bought; None where no model has drafted."""
+    if worth is None:
+        return None
+    missing = None if worth.missing is None else asdict(worth.missing)
+    return {
+        "loop": _side(worth.loop),
+        "samples": _side(worth.samples),
+        "better": None if worth.better is None else worth.better.value,
+        "missing": missing,
+    }
+
+
+def _side(side: Side | None) -> dict[str, Any] | None:
+    if side is None:
+        return None
+    return {
+        "replies": side.replies,
+        "tokens": side.tokens,
+        "idea": side.idea,
+        "screened": side.screened,
+        "confirmed": speedup(side.confirmed),
+    }
 
 
 def _promotion(result: Result) -> dict[str, Any] | None:
