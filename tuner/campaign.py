@@ -56,10 +56,13 @@ class Budget:
     Attributes:
         minutes: No new evaluation starts after this; a confirmation that has begun is finished.
         drafts: Variants to evaluate.
+        per_draft: Variants of one draft to evaluate at most; None for no limit but the other two,
+            and `UNBUDGETED` where there is neither.
     """
 
     minutes: float | None = None
     drafts: int | None = None
+    per_draft: int | None = None
 
 
 class Campaign:
@@ -101,7 +104,8 @@ class Campaign:
         self._checked: CheckedReference | None = None
         self._evaluator: Evaluator | None = None
         has_budget = budget.minutes is not None or budget.drafts is not None
-        self._exploration = Exploration(None if has_budget else UNBUDGETED, strategy)
+        most = budget.per_draft or (None if has_budget else UNBUDGETED)
+        self._exploration = Exploration(most, strategy)
 
     # --- preparation --------------------------------------------------------------------------
 
@@ -147,6 +151,13 @@ class Campaign:
     def trials(self) -> Sequence[Trial]:
         """Every trial of this run, in order."""
         return self.evaluator.trials
+
+    @property
+    def incumbents(self) -> list[Variant]:
+        """The variants that are promoted for the workloads now, each once."""
+        found = [self._gate.incumbent(workload) for workload in self._workloads]
+        variants = [promotion.variant for promotion in found if promotion is not None]
+        return list({variant.hash: variant for variant in variants}.values())
 
     # --- evaluation ---------------------------------------------------------------------------
 

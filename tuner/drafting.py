@@ -13,8 +13,10 @@ from outpace.codegen.drafters import drafter_named
 from outpace.codegen.drafters.base import Drafter, DraftingTask
 from outpace.codegen.drafters.openai import ModelDrafter
 from outpace.codegen.drafters.together import TogetherDrafter
+from outpace.codegen.drafters.vllm import EngineDrafter
 from outpace.codegen.llm.asking import Asker, Stopped
 from outpace.codegen.llm.budget import Ledger, Spent
+from outpace.codegen.llm.engine import installed_engine
 from outpace.codegen.llm.exchange import Exchanges, KeptExchanges, Rounds
 from outpace.codegen.llm.languages import section
 from outpace.codegen.llm.options import ModelOptions
@@ -29,7 +31,10 @@ from outpace.tuner.events import Message
 from outpace.tuner.exchanges import FOLDER, RecordedExchanges
 
 MODEL = "openai"
+ENGINE = "vllm"
 REPLAY = "replay:"
+ENGINE_LOG = "engine.log"
+"""Within the folder of a campaign's journal: what vLLM printed when it ran last."""
 LISTING_SECONDS = 10.0
 """For a list of models, which a server has at hand."""
 
@@ -41,7 +46,7 @@ class Choice:
     Attributes:
         names: Of the drafters, in the order in which they are asked.
         languages: Languages of the drafts, those that are repeated among them.
-        model: Which model `openai` asks; None without it.
+        model: Which model `openai` or `vllm` asks; None without either.
         recorded: What `replay:` repeats; None without it.
     """
 
@@ -55,7 +60,7 @@ class Choice:
         """Tells campaigns of different drafters apart; holds no address and no key."""
         told = []
         for name in self.names:
-            if name == MODEL and self.model is not None:
+            if name in (MODEL, ENGINE) and self.model is not None:
                 told.append(f"{self.model.identity}:{','.join(self.languages)}")
             else:
                 told.append(name)
@@ -100,7 +105,7 @@ class ModelFacts:
 
 
 def choose(names: str, languages: Sequence[str], model: ModelOptions | None) -> Choice:
-    """Who drafts, from names with commas between: `builtin`, `openai`, `replay:FILE`.
+    """Who drafts, from names with commas between: `builtin`, `openai`, `vllm`, `replay:FILE`.
 
     Raises:
         UsageError: A name is unknown, twice there, or lacks what it needs.
@@ -109,46 +114,66 @@ def choose(names: str, languages: Sequence[str], model: ModelOptions | None) -> 
     listed = tuple(name.strip() for name in names.split(","))
     if len(set(listed)) < len(listed):
         raise UsageError(f"a drafter is named twice in {names!r}")
-    if MODEL in listed and model is None:
-        raise UsageError("the drafter openai needs a model; write --model NAME and --base-url URL")
-    if model is not None and MODEL not in listed:
-        raise UsageError("a model was given, but the drafter openai is not asked; add it")
+    _refuse_other_models(listed, model)
     replays = [name.removeprefix(REPLAY) for name in listed if name.startswith(REPLAY)]
     if len(replays) > 1:
         raise UsageError(f"only one recorded campaign can be repeated, not {len(replays)}")
     for name in listed:
-        if name != MODEL and not name.startswith(REPLAY):
+        if name not in (MODEL, ENGINE) and not name.startswith(REPLAY):
             drafter_named(name)
     if model is not None:
         for language in languages:
             section(language)
-    recorded = RecordedExchanges(_record(Path(replays[0]))) if replays else None
+    recorded = RecordedExchanges(exchanges_in(Path(replays[0]))) if replays else None
     repeated = _rounds_of(recorded).languages if recorded is not None else ()
     return Choice(listed, tuple(dict.fromkeys((*languages, *repeated))), model, recorded)
 
 
 def open_drafter(choice: Choice, journal: Path) -> Drafter:
-    """The drafter of a campaign; a model's server is tried at once.
+    """The drafter of a campaign; a model is tried at once.
 
     Args:
         choice: Who drafts.
         journal: Folder of the campaign's journal.
 
     Raises:
-        EnvironmentError_: The model's server does not answer, or its client is not installed.
+        EnvironmentError_: The model does not answer, or the package that asks it is not installed.
         StorageError: Exchanges cannot be recorded.
     """
-    drafters = [_opened(name, choice, journal) for name in choice.names]
+    drafters = open_drafters(choice, journal)
     return drafters[0] if len(drafters) == 1 else TogetherDrafter(drafters)
 
 
-def examine_model(options: ModelOptions) -> ModelFacts:
-    """Try a model's server without a campaign.
+def open_drafters(choice: Choice, journal: Path, queue: Drafter | None = None) -> list[Drafter]:
+    """As `open_drafter`, each drafter by itself; a queue takes the place of `openai`."""
+    return [
+        queue if queue is not None and name == MODEL else _opened(name, choice, journal)
+        for name in choice.names
+    ]
+
+
+def unasked_model(
+    options: ModelOptions, languages: tuple[str, ...], journal: Path
+) -> tuple[ModelDrafter, Asker]:
+    """A model that this program does not ask, because requests and replies travel as files.
 
     Raises:
-        EnvironmentError_: It does not answer, or its client is not installed.
+        StorageError: Exchanges cannot be read.
     """
-    drafter, asker = _model_drafter(options, ("numba",), KeptExchanges())
+    exchanges = RecordedExchanges(journal / FOLDER)
+    rounds = Rounds(options.rounds, options.samples, languages)
+    asker = Asker(None, options, Ledger(options, exchanges.all()), exchanges, rounds)
+    return ModelDrafter(MODEL, asker, rounds, options.model, docstrings=options.docstrings), asker
+
+
+def examine_model(options: ModelOptions) -> ModelFacts:
+    """Try a model without a campaign.
+
+    Raises:
+        EnvironmentError_: It does not answer, or the package that asks it is not installed.
+    """
+    log = environment.state_dir() / ENGINE_LOG
+    drafter, asker = _model_drafter(options, ("numba",), KeptExchanges(), log)
     try:
         return ModelFacts(drafter.probe(), asker.context)
     except Stopped as stopped:
@@ -189,9 +214,9 @@ def draft_rounds(campaign: Campaign, drafter: Drafter, choice: Choice) -> Drafti
 
 
 def _opened(name: str, choice: Choice, journal: Path) -> Drafter:
-    if name == MODEL and choice.model is not None:
-        exchanges = RecordedExchanges(journal / FOLDER)
-        drafter, _ = _model_drafter(choice.model, choice.languages, exchanges)
+    if name in (MODEL, ENGINE) and choice.model is not None:
+        exchanges, log = RecordedExchanges(journal / FOLDER), journal / ENGINE_LOG
+        drafter, _ = _model_drafter(choice.model, choice.languages, exchanges, log)
         try:
             drafter.probe()
         except Stopped as stopped:
@@ -204,19 +229,36 @@ def _opened(name: str, choice: Choice, journal: Path) -> Drafter:
     return drafter_named(name)
 
 
+def _refuse_other_models(names: Sequence[str], model: ModelOptions | None) -> None:
+    """Raises UsageError where the model that was given is not the one that is to be asked."""
+    if MODEL in names and ENGINE in names:
+        raise UsageError("one model drafts in a campaign; ask openai or vllm")
+    if ENGINE in names and (model is None or model.engine is None):
+        raise UsageError("the drafter vllm needs a model; write --model FOLDER")
+    if MODEL in names and (model is None or model.engine is not None):
+        raise UsageError("the drafter openai needs a model; write --model NAME and --base-url URL")
+    if model is not None and MODEL not in names and ENGINE not in names:
+        drafter = MODEL if model.engine is None else ENGINE
+        raise UsageError(f"a model was given, but the drafter {drafter} is not asked; add it")
+
+
 def _model_drafter(
-    options: ModelOptions, languages: tuple[str, ...], exchanges: Exchanges
-) -> tuple[ModelDrafter, Asker]:
+    options: ModelOptions, languages: tuple[str, ...], exchanges: Exchanges, log: Path
+) -> tuple[ModelDrafter | EngineDrafter, Asker]:
     rounds = Rounds(options.rounds, options.samples, languages)
+    if options.engine is not None:
+        engine = installed_engine(options.engine, log)
+        asker = Asker(engine, options, Ledger(options, exchanges.all()), exchanges, rounds)
+        drafter = ModelDrafter(ENGINE, asker, rounds, options.model, docstrings=options.docstrings)
+        return EngineDrafter(drafter, asker, engine), asker
     transport = Transport(options, environment.model_key())
     asker = Asker(transport, options, Ledger(options, exchanges.all()), exchanges, rounds)
     asker.context = transport.context_length(min(options.request_seconds, LISTING_SECONDS))
-    drafter = ModelDrafter(MODEL, asker, rounds, options.model, docstrings=options.docstrings)
-    return drafter, asker
+    return ModelDrafter(MODEL, asker, rounds, options.model, docstrings=options.docstrings), asker
 
 
 def _no_answer(options: ModelOptions, stopped: Stopped) -> EnvironmentError_:
-    return EnvironmentError_(f"{options.model} at {options.base_url} gives no drafts: {stopped}")
+    return EnvironmentError_(f"{options.label} gives no drafts: {stopped}")
 
 
 def _replay(recorded: RecordedExchanges) -> ModelDrafter:
@@ -239,6 +281,6 @@ def _rounds_of(recorded: RecordedExchanges) -> Rounds:
     return replace(exchanges[0].rounds, count=max(e.rounds.count for e in exchanges))
 
 
-def _record(path: Path) -> Path:
+def exchanges_in(path: Path) -> Path:
     """The folder of exchanges where the folder of a campaign was given."""
     return path / FOLDER if (path / FOLDER).is_dir() else path

@@ -155,17 +155,11 @@ class Evaluator:
         found = []
         for evaluation in self.evaluations.values():
             for plan in self._plans:
-                trial = trial_of(
-                    evaluation.variant,
-                    Status.INCONCLUSIVE,
-                    f"{screened_ratio(plan, evaluation):.2f}x of the reference when screened",
-                    workload=plan.workload.name,
-                    stage="screen",
-                    grade=evaluation.grade,
+                name, reference = plan.workload.name, plan.reference_seconds
+                seconds = evaluation.seconds[name]
+                found.append(
+                    screened_trial(evaluation.variant, evaluation.grade, name, reference, seconds)
                 )
-                seconds = evaluation.seconds[plan.workload.name]
-                samples = (PairSamples((plan.reference_seconds,), (seconds,)),)
-                found.append(replace(trial, samples=samples))
         return found
 
     def rebuild(self, evaluation: Evaluation) -> Trial | None:
@@ -311,6 +305,7 @@ class Evaluator:
                 grade=evaluation.grade,
                 ratios=ratios,
                 dropped=dict(evaluation.dropped),
+                reference={plan.workload.name: plan.reference_seconds for plan in self._plans},
             )
         )
         return ratios
@@ -323,6 +318,21 @@ class Evaluator:
         for workload, ratio in ratios.items():
             self._observer.notice(Timed(key, workload, ratio))
         return ratios
+
+
+def screened_trial(
+    variant: Variant, grade: Grade, workload: str, reference: float, seconds: float
+) -> Trial:
+    """What screening found at a workload, as drafters are told; the times are of one call."""
+    trial = trial_of(
+        variant,
+        Status.INCONCLUSIVE,
+        f"{reference / seconds:.2f}x of the reference when screened",
+        workload=workload,
+        stage="screen",
+        grade=grade,
+    )
+    return replace(trial, samples=(PairSamples((reference,), (seconds,)),))
 
 
 def screened_ratio(plan: Plan, evaluation: Evaluation) -> float:

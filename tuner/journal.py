@@ -68,12 +68,14 @@ class Screened(Record, frozen=True):
         ratios: Screened speedup over the reference by workload name.
         dropped: Workloads at which another variant was clearly faster, and the number of timed
             calls after which that was so.
+        reference: Seconds of one call of the reference by workload name.
     """
 
     variant: Variant
     grade: Grade
     ratios: dict[str, float]
     dropped: dict[str, int] = {}
+    reference: dict[str, float] = {}
 
 
 class AlphaSpent(Record, frozen=True):
@@ -135,17 +137,18 @@ class Journal:
         self._log = RecordLog(path, CAMPAIGN_RECORDS)
 
     @classmethod
-    def open(cls, campaign_id: str, fresh: bool = False) -> Self:
-        """The journal of a campaign on this machine.
+    def open(cls, campaign_id: str, fresh: bool = False, folder: Path | None = None) -> Self:
+        """The journal of a campaign.
 
         Args:
             campaign_id: As the function `campaign_id` gives it.
             fresh: Start anew; earlier records are moved to a dated folder beside it, not deleted.
+            folder: Where journals are kept; None for those of this machine.
 
         Raises:
             StorageError: The earlier records cannot be moved.
         """
-        path = environment.state_dir() / "campaigns" / campaign_id
+        path = (folder or environment.state_dir() / "campaigns") / campaign_id
         if fresh:
             _set_aside(path)
         return cls(path)

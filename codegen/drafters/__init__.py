@@ -5,7 +5,7 @@ from __future__ import annotations
 from outpace.codegen.drafters.base import Drafter, DraftingTask, Proposal
 from outpace.errors import UsageError
 
-KNOWN = ("builtin", "openai", "replay:FILE")
+KNOWN = ("builtin", "openai", "vllm", "replay:FILE")
 """Names of drafters; those of models belong to a campaign, see `outpace.tuner.drafting`."""
 
 
@@ -19,7 +19,7 @@ def drafter_named(name: str) -> Drafter:
         from outpace.codegen.drafters.builtin import BuiltinDrafter  # noqa: PLC0415  (on demand)
 
         return BuiltinDrafter()
-    if name == "openai" or name.startswith("replay:"):
+    if name in ("openai", "vllm") or name.startswith("replay:"):
         raise UsageError(f"the drafter {name!r} drafts in a campaign; use `outpace tune`")
     raise UsageError(f"there is no drafter {name!r}; known are: {', '.join(KNOWN)}")
 

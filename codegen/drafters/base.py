@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from outpace.codegen.llm.budget import Spent
 from outpace.codegen.machine import Machine
@@ -78,4 +78,13 @@ class Drafter(Protocol):
 
     def propose(self, task: DraftingTask) -> Proposal:
         """The drafts of this round."""
+        ...
+
+
+@runtime_checkable
+class RecordedDrafter(Drafter, Protocol):
+    """A drafter that records what its drafts have cost, and can have rounds again from there."""
+
+    def recall(self, task: DraftingTask) -> Proposal:
+        """The drafts of this round as far as they are recorded; costs nothing."""
         ...

@@ -1,4 +1,4 @@
-"""The drafter that needs no model: plain Numba, and loop nests lifted from array code."""
+"""The drafter that needs no model: plain Numba, and loop nests in Numba and C."""
 
 from __future__ import annotations
 
@@ -7,61 +7,113 @@ from dataclasses import replace
 
 from outpace.codegen.drafters.base import DraftingTask, Proposal
 from outpace.codegen.drafters.plain import plain_source
+from outpace.codegen.nests.emit_c import COptions, c_source
 from outpace.codegen.nests.emit_numba import NumbaOptions, numba_source
 from outpace.codegen.nests.fuse import fused
 from outpace.codegen.nests.hoist import hoisted
 from outpace.codegen.nests.inline import inlined
+from outpace.codegen.nests.ir import Program
 from outpace.codegen.nests.lift import lift
 from outpace.codegen.nests.pingpong import ping_ponged
+from outpace.codegen.nests.prepare_c import prepared
 from outpace.codegen.nests.reuse import reused
 from outpace.errors import NotLifted
 from outpace.model import Draft, Provenance
 
 PLAIN_IDEA = "plain numba"
 """The idea of the draft that every table compares with."""
+_LANGUAGES = frozenset({"numba", "c"})
 
 
 class BuiltinDrafter:
-    """Drafts in Numba, all in the first round."""
+    """Drafts in Numba and C, all in the first round."""
 
     name = "builtin"
 
     def propose(self, task: DraftingTask) -> Proposal:
-        """Lifted forms first, then the reference itself under Numba.
+        """Lifted forms first, in C before Numba, then the reference itself under Numba.
 
         Raises:
             ContractError: The reference's annotations are missing or wrong.
         """
-        if task.round > 0 or "numba" not in task.languages:
+        if task.round > 0 or not _LANGUAGES & set(task.languages):
             return Proposal(())
         notes: list[str] = []
-        sources: dict[str, str] = {}
+        drafts: list[Draft] = []
         try:
-            sources.update((source, idea) for idea, source in self._lifted(task))
+            program = lift(task.reference)
         except NotLifted as error:
             notes.append(f"{task.reference.name}: not lifted to loops: {error}")
-        drafts = [self._draft(source, idea) for source, idea in sources.items()]
-        drafts += [self._draft(source, idea) for idea, source in self._plain(task)]
-        return Proposal(tuple(drafts), tuple(notes))
+        else:
+            if "c" in task.languages:
+                drafts += self._in_c(task, program, notes)
+            if "numba" in task.languages:
+                drafts += self._in_numba(task, program)
+        if "numba" in task.languages:
+            drafts += self._plain(task)
+        return Proposal(_without_repeats(drafts), tuple(notes))
 
-    def _lifted(self, task: DraftingTask) -> Iterator[tuple[str, str]]:
-        program = ping_ponged(lift(task.reference))
-        for idea, form in (("recomputed", inlined(program)), ("fused", program)):
-            final = hoisted(reused(fused(form)))
+    def _in_c(self, task: DraftingTask, program: Program, notes: list[str]) -> Iterator[Draft]:
+        contract = task.reference.contract
+        fastmath = (False,) if contract.reproducible else (True, False)
+        for idea, form in c_forms(program):
+            for fast in fastmath:
+                options = COptions(parallel=task.target.cores > 1, fastmath=fast)
+                try:
+                    source = c_source(form, contract, options)
+                except NotLifted as error:
+                    notes.append(f"{task.reference.name}: not written in C, {idea}: {error}")
+                    continue
+                yield Draft(
+                    "c",
+                    source.text,
+                    source.parameters,
+                    (),
+                    dict(source.flags),
+                    Provenance(self.name, f"nests, {idea}{', fastmath' if fast else ''}"),
+                )
+
+    def _in_numba(self, task: DraftingTask, program: Program) -> Iterator[Draft]:
+        for idea, form in numba_forms(program):
             for options in _with_vector_math(_options(task)):
-                source = numba_source(final, options)
+                source = numba_source(form, options)
                 if options.parallel and "numba.prange" not in source:
                     continue
                 vector = ", vector math" if options.vector_math else ""
-                yield f"nests, {idea}{_suffix(options)}{vector}", source
+                yield self._draft(source, f"nests, {idea}{_suffix(options)}{vector}")
 
-    def _plain(self, task: DraftingTask) -> Iterator[tuple[str, str]]:
+    def _plain(self, task: DraftingTask) -> Iterator[Draft]:
         for options in reversed(_options(task)):
             flags = [f"{name}=True" for name in _flags(options)]
-            yield PLAIN_IDEA + _suffix(options), plain_source(task.reference, flags)
+            yield self._draft(plain_source(task.reference, flags), PLAIN_IDEA + _suffix(options))
 
     def _draft(self, source: str, idea: str) -> Draft:
         return Draft("numba", source, provenance=Provenance(self.name, idea))
+
+
+def numba_forms(program: Program) -> Iterator[tuple[str, Program]]:
+    """What a lifted program becomes for Numba, the most promising first."""
+    program = ping_ponged(program)
+    for idea, form in (("recomputed", inlined(program)), ("fused", program)):
+        yield idea, hoisted(reused(fused(form)))
+
+
+def c_forms(program: Program) -> Iterator[tuple[str, Program]]:
+    """What it becomes for C; forms that turn out the same are one."""
+    seen: list[Program] = []
+    for idea, form in numba_forms(program):
+        final = prepared(form)
+        if final not in seen:
+            seen.append(final)
+            yield idea, final
+
+
+def _without_repeats(drafts: list[Draft]) -> tuple[Draft, ...]:
+    """Drafts of one source are one, whatever the idea."""
+    found: dict[tuple[str, str, tuple[str, ...]], Draft] = {}
+    for draft in drafts:
+        found.setdefault((draft.language, draft.source, tuple(draft.flags)), draft)
+    return tuple(found.values())
 
 
 def _options(task: DraftingTask) -> list[NumbaOptions]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from outpace.codec import content_hash
 from outpace.codegen.drafters.base import DraftingTask, Proposal, RefusedDraft
 from outpace.codegen.guard import refusal
 from outpace.codegen.llm.asking import Asker, Stopped
+from outpace.codegen.llm.batch import Question
 from outpace.codegen.llm.constraint import Constraint, reply_constraint
-from outpace.codegen.llm.exchange import Exchange, Rounds
+from outpace.codegen.llm.exchange import ChatMessage, Exchange, Rounds
 from outpace.codegen.llm.languages import directions
 from outpace.codegen.llm.lineages import Lineages, Start
 from outpace.codegen.llm.normal import normal_hash
@@ -76,13 +78,38 @@ class ModelDrafter:
             ContractError: The reference's annotations are missing or wrong.
             StorageError: An exchange could not be recorded.
         """
+        return self._round(task, asks=True)
+
+    def recall(self, task: DraftingTask) -> Proposal:
+        """As `propose`, from the record alone: nobody is asked, and what is missing is left out."""
+        return self._round(task, asks=False)
+
+    def questions(self, task: DraftingTask) -> list[Question]:
+        """What `propose` would still ask in this round, one for each reply, for others to ask.
+
+        This takes the place of `propose` in the round.
+
+        Raises:
+            UsageError: A language has no prompt.
+            ContractError: The reference's annotations are missing or wrong.
+        """
+        current = self._current(task)
+        questions = []
+        for lineage, share in enumerate(self._lineages.shares):
+            _, prompt = self._set_out(task, lineage, current)
+            within = f"{task.round}/{lineage}"
+            recorded = self._asker.recorded(within)
+            first, wanted = _next_part(recorded), share - sum(len(e.replies) for e in recorded)
+            questions += [Question(f"{within}/{first + i}", prompt) for i in range(wanted)]
+        return questions
+
+    def _round(self, task: DraftingTask, *, asks: bool) -> Proposal:
         found = _Found()
         if not self._is_over and task.round < self._rounds.count:
-            self._seen.update((normal_hash(d), d.provenance.idea) for d in task.drafts)
-            current = standings(task.drafts, task.trials)
+            current = self._current(task)
             try:
                 for lineage, share in enumerate(self._lineages.shares):
-                    self._extend(task, lineage, share, current, found)
+                    self._extend(task, lineage, share if asks else 0, current, found)
             except Stopped as stopped:
                 self._is_over = True
                 found.notes.append(f"drafting by {self._model} ended: {stopped}")
@@ -91,15 +118,39 @@ class ModelDrafter:
             tuple(found.drafts), tuple(found.notes), tuple(found.refused), self._asker.spent
         )
 
+    def _current(self, task: DraftingTask) -> list[Standing]:
+        """How earlier drafts stand, which no new one may repeat."""
+        self._seen.update((normal_hash(d), d.provenance.idea) for d in task.drafts)
+        return standings(task.drafts, task.trials)
+
     def _extend(
         self,
         task: DraftingTask,
         lineage: int,
-        share: int,
+        wanted: int,
         current: list[Standing],
         found: _Found,
     ) -> None:
-        """Ask for the drafts of one lineage; fewer replies than wanted are asked for again."""
+        """Take the drafts of one lineage that are recorded, and ask for what is wanted beyond."""
+        start, prompt = self._set_out(task, lineage, current)
+        within = f"{task.round}/{lineage}"
+        recorded = self._asker.recorded(within)
+        for exchange in recorded:
+            self._take(task, lineage, exchange, start, found)
+            wanted -= len(exchange.replies)
+        part = _next_part(recorded)
+        while wanted > 0:
+            exchange = self._asker.ask(
+                f"{within}/{part}", prompt, wanted, constraint=self._constraint
+            )
+            self._take(task, lineage, exchange, start, found)
+            wanted -= len(exchange.replies)
+            part += 1
+
+    def _set_out(
+        self, task: DraftingTask, lineage: int, current: list[Standing]
+    ) -> tuple[Start, tuple[ChatMessage, ...]]:
+        """Where a lineage sets out in this round, and the prompt that says so; ask once a round."""
         start = self._lineages.next(lineage, current)
         prompt = build_prompt(
             PromptRequest(
@@ -114,13 +165,7 @@ class ModelDrafter:
                 self._docstrings,
             )
         )
-        wanted, part = share, 0
-        while wanted > 0:
-            place = f"{task.round}/{lineage}/{part}"
-            exchange = self._asker.ask(place, prompt, wanted, constraint=self._constraint)
-            self._take(task, lineage, exchange, start, found)
-            wanted -= len(exchange.replies)
-            part += 1
+        return start, prompt
 
     def _take(
         self,
@@ -164,3 +209,8 @@ class ModelDrafter:
             tokens=tokens + (position < rest),
             cost=exchange.cost / replies,
         )
+
+
+def _next_part(recorded: Sequence[Exchange]) -> int:
+    """Number of the next request within a round and lineage."""
+    return int(recorded[-1].place.rpartition("/")[2]) + 1 if recorded else 0

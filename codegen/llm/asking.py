@@ -156,6 +156,47 @@ class Asker:
             else:
                 return self._kept(place, prompt, allowed, completion)
 
+    def recorded(self, place: str) -> list[Exchange]:
+        """What was asked within a round and lineage such as `0/2` and answered, in order."""
+        found: dict[int, Exchange] = {}
+        for exchange in self._exchanges.all():
+            within, _, part = exchange.place.rpartition("/")
+            if within == place and exchange.replies:
+                found.setdefault(int(part), exchange)
+        return [found[part] for part in sorted(found)]
+
+    # --- requests that others send ------------------------------------------------------------
+
+    def reserve(self, prompt: tuple[ChatMessage, ...]) -> int:
+        """Count a request for one reply as spent in full; the most tokens that reply may have.
+
+        Raises:
+            Stopped: The budget does not allow it.
+        """
+        allowed = self._allowed(prompt, 1, self._options.reply_tokens)
+        self.ledger.charge(Usage(self._estimate(prompt), allowed.reply_tokens, reported=False))
+        return allowed.reply_tokens
+
+    def keep(self, place: str, prompt: tuple[ChatMessage, ...], completion: Completion) -> None:
+        """Record the one reply that another program got to a prompt.
+
+        Raises:
+            StorageError: It could not be recorded.
+        """
+        self._kept(place, prompt, Allowance(1, self._options.reply_tokens), completion)
+
+    def keep_failure(
+        self, place: str, prompt: tuple[ChatMessage, ...], failure: RequestFailed
+    ) -> None:
+        """Record what a request of another program that brought no reply may have cost.
+
+        Raises:
+            StorageError: It could not be recorded.
+        """
+        self._charge_failure(place, prompt, Allowance(1, self._options.reply_tokens), failure)
+
+    # --- the budget ---------------------------------------------------------------------------
+
     def _allowed(
         self, prompt: tuple[ChatMessage, ...], samples: int, reply_tokens: int
     ) -> Allowance:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import isfinite
+from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from outpace.codec import content_hash
@@ -25,12 +28,40 @@ class Prices:
 
 
 @dataclass(frozen=True)
+class EngineOptions:
+    """How vLLM is run without a server.
+
+    Attributes:
+        folder: Of the model: its `config.json`, weights and tokenizer. Nothing is downloaded.
+        arguments: More arguments of `vllm.LLM`, by name.
+        start_seconds: After which a model that has not been loaded is given up.
+
+    Raises:
+        UsageError: The folder holds no model, or an argument names another.
+    """
+
+    folder: Path
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    start_seconds: float = 1800.0
+
+    def __post_init__(self) -> None:
+        if not (self.folder / "config.json").is_file():
+            raise UsageError(
+                f"{self.folder} is no folder with a config.json; write --model FOLDER with a model "
+                "in Hugging Face's layout; nothing is downloaded"
+            )
+        if "model" in self.arguments:
+            raise UsageError("the engine options name a model; write --model FOLDER instead")
+
+
+@dataclass(frozen=True)
 class ModelOptions:
     """How a model is asked for drafts.
 
     Attributes:
-        base_url: Of an OpenAI-compatible server, for example `http://localhost:8000/v1`.
-        model: Name of the model there.
+        base_url: Of an OpenAI-compatible server, for example `http://localhost:8000/v1`; None
+            where there is an engine instead.
+        model: Name of the model there; for an engine the name under which exchanges are recorded.
         rounds: Times it is asked.
         samples: Drafts that are asked for in each round.
         reply_tokens: Most tokens of one reply, reasoning included.
@@ -43,12 +74,14 @@ class ModelOptions:
         request_seconds: After which a request is given up.
         retries: How often a request is repeated that met a busy or broken server.
         retry_seconds: Wait before the first of these, doubled each time, with jitter.
+        engine: How vLLM is run without a server; None where there is one.
 
     Raises:
-        UsageError: A value is out of range, or money is limited and nothing says what tokens cost.
+        UsageError: A value is out of range, or money is limited and nothing says what tokens cost,
+            or there is not either a server or an engine.
     """
 
-    base_url: str
+    base_url: str | None
     model: str
     rounds: int = 4
     samples: int = 8
@@ -62,9 +95,13 @@ class ModelOptions:
     request_seconds: float = 300.0
     retries: int = 4
     retry_seconds: float = 1.0
+    engine: EngineOptions | None = None
 
     def __post_init__(self) -> None:
-        _check_url(self.base_url)
+        if (self.base_url is None) == (self.engine is None):
+            raise UsageError("a model is asked through a server or an engine, one of them")
+        if self.base_url is not None:
+            _check_url(self.base_url)
         if not self.model:
             raise UsageError("the model needs a name; write --model NAME")
         counts = {
@@ -86,8 +123,13 @@ class ModelOptions:
 
     @property
     def is_local(self) -> bool:
-        """Whether the server runs on this machine."""
-        return urlsplit(self.base_url).hostname in _LOOPBACK
+        """Whether the model runs on this machine."""
+        return self.base_url is None or urlsplit(self.base_url).hostname in _LOOPBACK
+
+    @property
+    def label(self) -> str:
+        """The model and where it is, for a person."""
+        return f"{self.model} {'in vLLM' if self.base_url is None else f'at {self.base_url}'}"
 
     @property
     def identity(self) -> str:
@@ -96,7 +138,10 @@ class ModelOptions:
         The same model elsewhere is the same, and more rounds go on where fewer have ended.
         """
         asked = [self.model, self.samples, self.temperature, self.docstrings]
-        return f"openai:{self.model}:{content_hash(asked)}"
+        if self.engine is None:
+            return f"openai:{self.model}:{content_hash(asked)}"
+        asked += [str(self.engine.folder.resolve()), dict(self.engine.arguments)]
+        return f"vllm:{self.model}:{content_hash(asked)}"
 
 
 def _check_url(url: str) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 32 << 20
 """Of one answer; what is longer is no list of kernels."""
 REDACTED = "[key]"
-_LONGEST_REASON = 300
+_LONGEST_REASON = 500
 _BUSY = (408, 409, 425, 429)
 """HTTP statuses that say: later."""
 _NO_KEY = "none"
@@ -40,9 +40,11 @@ class Trouble(Enum):
     UNREACHABLE = "the server cannot be reached"
     BUSY = "the server is busy or broken"
     REJECTED = "the server rejects the request"
-    SLOW = "the server did not answer in time"
+    SLOW = "the model did not answer in time"
     BROKEN_OFF = "the connection broke off"
     MALFORMED = "the answer is not a list of replies"
+    NO_ENGINE = "vLLM does not start"
+    ENGINE_ENDED = "vLLM ended before it had answered"
 
 
 class RequestFailed(Exception):  # noqa: N818  (an outcome, not a fault)
@@ -70,7 +72,12 @@ class RequestFailed(Exception):  # noqa: N818  (an outcome, not a fault)
     @property
     def may_be_charged(self) -> bool:
         """Whether the model may have worked before the request failed."""
-        return self.trouble in (Trouble.SLOW, Trouble.BROKEN_OFF, Trouble.MALFORMED)
+        return self.trouble in (
+            Trouble.SLOW,
+            Trouble.BROKEN_OFF,
+            Trouble.MALFORMED,
+            Trouble.ENGINE_ENDED,
+        )
 
     @property
     def is_temporary(self) -> bool:
@@ -140,7 +147,7 @@ class Transport:
             ) as response:
                 return _read(response.iter_bytes(), deadline)
 
-        return self._completion(self._within(seconds, exchange))
+        return read_completion(self._within(seconds, exchange), self._redacted)
 
     def context_length(self, seconds: float) -> int | None:
         """Tokens that prompt and reply may have together, or None where the server does not say."""
@@ -178,19 +185,6 @@ class Transport:
             raise self._failure(found) from None  # the cause may hold the key
         return found
 
-    def _completion(self, body: bytes) -> Completion:
-        try:
-            decoded = msgspec.json.decode(body, type=_Body)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise RequestFailed(Trouble.MALFORMED, self._redacted(str(error))) from None
-        replies = tuple(
-            Reply(self._redacted(choice.message.content or ""), choice.finish_reason or "stop")
-            for choice in decoded.choices
-        )
-        if not replies:
-            raise RequestFailed(Trouble.MALFORMED, "it holds no choices")
-        return Completion(replies, _usage(decoded.usage))
-
     def _failure(self, error: Exception) -> RequestFailed:
         import openai  # noqa: PLC0415
 
@@ -217,6 +211,29 @@ class Transport:
     def _redacted(self, text: str) -> str:
         """Text of a server, which may echo the key."""
         return text.replace(self._key, REDACTED) if self._key else text
+
+
+def read_completion(body: bytes, redacted: Callable[[str], str] = str) -> Completion:
+    """The replies in the body of an answer.
+
+    Args:
+        body: JSON, as the server sent it.
+        redacted: Cuts out of a text what must not be kept.
+
+    Raises:
+        RequestFailed: It holds none.
+    """
+    try:
+        decoded = msgspec.json.decode(body, type=_Body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RequestFailed(Trouble.MALFORMED, redacted(str(error))) from None
+    replies = tuple(
+        Reply(redacted(choice.message.content or ""), choice.finish_reason or "stop")
+        for choice in decoded.choices
+    )
+    if not replies:
+        raise RequestFailed(Trouble.MALFORMED, "it holds no choices")
+    return Completion(replies, _usage(decoded.usage))
 
 
 class _Message(msgspec.Struct):

@@ -41,10 +41,13 @@ class Builder:
     Attributes:
         bounds: What is known about sizes.
         reproducible: Whether float sums may not be reordered.
+        library: Whether large matrix products and the like become library calls.
         line: The line being lifted, for messages.
         hint: What to call an array that is made by the expression being lifted.
         parameters: Sizes that are known before the program starts.
         shapes: Extents of every array.
+        writable: Parameters that may be written.
+        uncertain: Copies that NumPy may or may not make; no name may stand for one.
     """
 
     def __init__(
@@ -53,9 +56,14 @@ class Builder:
         parameters: AbstractSet[str],
         bounds: Bounds,
         *,
+        writable: AbstractSet[str],
         reproducible: bool,
+        library: bool,
     ) -> None:
         self.parameters = frozenset(parameters)
+        self.writable = frozenset(writable)
+        self.library = library
+        self.uncertain: set[str] = set()
         self.hint = "array"
         self.bounds = bounds
         self.reproducible = reproducible
@@ -65,6 +73,7 @@ class Builder:
         self._taken = set(reserved)
         self.shapes: dict[str, tuple[Affine, ...]] = {}
         self._allocated: set[str] = set()
+        self._memory: dict[str, str] = {}
         self._sizes: list[dict[str, str]] = [{}]
         self._top_sizes: set[str] = set()
 
@@ -94,9 +103,18 @@ class Builder:
         """The program so far, with the blocks that are still open."""
         return tuple(s for block in self._stack for s in block)
 
-    def is_allocated(self, array: str) -> bool:
-        """Whether an array is a local one."""
-        return array in self._allocated
+    def memory(self, array: str) -> str:
+        """The array whose memory an array uses; itself unless it was reshaped."""
+        return self._memory.get(array, array)
+
+    def is_constant(self, array: str) -> bool:
+        """Whether nothing may write into an array."""
+        return self.is_parameter(array) and self.memory(array) not in self.writable
+
+    def is_parameter(self, array: str) -> bool:
+        """Whether an array is, or is a view of, a parameter."""
+        array = self.memory(array)
+        return array in self.shapes and array not in self._allocated
 
     @property
     def at_top(self) -> bool:
@@ -130,13 +148,18 @@ class Builder:
 
     def reshaped(self, value: Value, shape: tuple[Affine, ...]) -> Value:
         """A whole array, or a copy of anything else, under another shape."""
+        uncertain = False
         if not self.is_whole(value):
+            uncertain = value.storage is not None and not self.is_constant(value.storage)
             value = self.materialised(value, "flat")
         assert value.storage is not None
         array = Array(self.fresh(f"{value.storage}_view"), value.dtype, shape)
         self.shapes[array.name] = shape
         if value.storage in self._allocated:
             self._allocated.add(array.name)
+        if uncertain or value.storage in self.uncertain:
+            self.uncertain.add(array.name)
+        self._memory[array.name] = self.memory(value.storage)
         self.emit(Reshape(array, value.storage))
         return stored(array.name, value.dtype, shape)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from outpace.codegen.nests import walk
-from outpace.codegen.nests.ir import Allocate, Jump, Rebind, Reshape, Statement
+from outpace.codegen.nests.ir import Allocate, Jump, Library, Rebind, Reshape, Statement
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def effects_of(body: Iterable[Statement], aliases: Mapping[str, str]) -> Effects
     """Effects of statements with all in them."""
     body = tuple(body)
     made: set[str] = set()
+    read: set[str] = set()
     uses: set[str] = set()
     for s in walk.statements(body):
         if isinstance(s, Allocate):
@@ -53,12 +54,15 @@ def effects_of(body: Iterable[Statement], aliases: Mapping[str, str]) -> Effects
             uses |= {n for extent in s.array.shape for n in extent.names}
         elif isinstance(s, Rebind):
             made |= set(s.targets)
+        elif isinstance(s, Library):
+            made.add(s.target)
+            read |= {o.array for o in s.operands}
 
     def memory(names: Iterable[str]) -> frozenset[str]:
         return frozenset(aliases.get(n, n) for n in names)
 
     return Effects(
-        memory(load.array for load in walk.loads(body)),
+        memory({load.array for load in walk.loads(body)} | read),
         memory({store.array for store in walk.stores(body)} | made),
         frozenset(walk.scalars_read(body) | uses),
         frozenset(walk.scalars_written(body)),

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from outpace.codegen.nests.ir import Apply, Constant, Expression, Op
+from outpace.codegen.nests.affine import symbol
+from outpace.codegen.nests.ir import Apply, Constant, Expression, Op, Position
 from outpace.codegen.nests.values import (
     Indices,
     Value,
@@ -112,11 +113,12 @@ def converted(value: Value, dtype: str, *, weak: bool) -> Value:
     return Value(dtype, value.shape, lambda i: cast(value.at(i), dtype), weak)
 
 
-def clipped(value: Value, low: Value, high: Value) -> Value:
-    """`np.clip`."""
-    return elementwise(
-        Op.MINIMUM, np.minimum, elementwise(Op.MAXIMUM, np.maximum, value, low), high
-    )
+def same_elements(a: Value, b: Value) -> bool:
+    """Whether two values hold the same elements at any one time."""
+    if a is b:
+        return True
+    here = tuple(Position(symbol(f"?{k}")) for k in range(len(a.shape)))
+    return a.shape == b.shape and a.at(here) == b.at(here)
 
 
 def _power(dtype: str, weak: bool, base: Value, exponent: Value) -> Value:

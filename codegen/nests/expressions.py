@@ -9,17 +9,29 @@ from typing import Any
 
 import numpy as np
 
-from outpace.codegen.nests import affine, functions
+from outpace.codegen.nests import affine, functions, products
 from outpace.codegen.nests.builder import Builder
+from outpace.codegen.nests.creation import listed_constant
 from outpace.codegen.nests.elementwise import choice, comparison, elementwise, logical
 from outpace.codegen.nests.indexing import Cut, Item, subscript
-from outpace.codegen.nests.ir import Constant, Op
+from outpace.codegen.nests.ir import (
+    Apply,
+    Assign,
+    Constant,
+    Expression,
+    If,
+    Op,
+    Statement,
+    Variable,
+)
 from outpace.codegen.nests.values import (
     DType,
     Lifted,
     NamedFunction,
+    Selection,
     Value,
     as_affine,
+    cast,
     literal,
     position,
     scalar_value,
@@ -50,7 +62,7 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[Op, Callable[[Any, Any], Any]]] = {
 }
 _VIEWS = ("T", "real", "imag")
 
-CallHelper = Callable[[str, list[Lifted]], Lifted]
+CallHelper = Callable[[ast.Call, str, list[Lifted]], Lifted]
 
 
 class Expressions:
@@ -117,6 +129,11 @@ class Expressions:
             return _tuple_item(lifted, items[0])
         if not isinstance(lifted, Value):
             raise NotLifted(f"`{ast.unparse(base)}` cannot be indexed")
+        mask = items[0]
+        if len(items) == 1 and isinstance(mask, Value) and mask.dtype == "bool" and mask.is_array:
+            if mask.shape != lifted.shape:
+                raise NotLifted("a boolean mask of another shape than its array")
+            return Selection(lifted, mask)
         return subscript(self._builder, lifted, items)
 
     def items(self, index: ast.expr) -> list[Item]:
@@ -143,9 +160,8 @@ class Expressions:
         if name in self._modules:
             return NamedFunction(self._modules[name], "")
         if name in ("float", "int", "bool", "complex"):
-            return DType(
-                {"float": "float64", "int": "int64", "complex": "complex128"}.get(name, name)
-            )
+            dtype = {"float": "float64", "int": "int64", "complex": "complex128"}.get(name, name)
+            return DType(dtype, builtin=True)
         return NamedFunction("builtins", name)
 
     def _constant(self, name: str, value: Any) -> Lifted:
@@ -153,6 +169,8 @@ class Expressions:
             return scalar_value(Constant(value.item(), value.dtype.name))
         if isinstance(value, bool | int | float | complex):
             return literal(value)
+        if isinstance(value, np.ndarray):
+            return listed_constant(self._builder, value)
         if isinstance(value, tuple):
             return tuple(self._constant(name, v) for v in value)
         if isinstance(value, str) or value is None:
@@ -163,6 +181,8 @@ class Expressions:
         owner = self.lift(base)
         if isinstance(owner, NamedFunction) and owner.owner is None:
             return _module_member(f"{owner.module}.{owner.name}".strip("."), name)
+        if isinstance(owner, Selection):
+            return self._of_selection(owner, name)
         if not isinstance(owner, Value):
             raise NotLifted(f"the attribute .{name}")
         if name == "shape":
@@ -175,6 +195,15 @@ class Expressions:
             return functions.size(self._builder, owner)
         if name in _VIEWS:
             return functions.view(owner, name)
+        return NamedFunction("method", name, owner)
+
+    def _of_selection(self, owner: Selection, name: str) -> Lifted:
+        """An attribute of the elements that a mask selects."""
+        if name in ("size", "shape"):
+            count = functions.size(self._builder, owner)
+            return count if name == "size" else (count,)
+        if name == "dtype":
+            return DType(owner.source.dtype)
         return NamedFunction("method", name, owner)
 
     def _call(self, node: ast.Call) -> Lifted:
@@ -190,31 +219,30 @@ class Expressions:
         if function.module == "builtins" and not functions.is_builtin(function.name):
             if keywords:
                 raise NotLifted(f"a call of {function.name} with keywords")
-            return self._call_helper(function.name, arguments)
+            return self._call_helper(node, function.name, arguments)
         return functions.call(self._builder, function, arguments, keywords)
 
     def _operation(self, node: ast.expr) -> Lifted:  # noqa: PLR0911  (a dispatch)
         match node:
             case ast.BinOp(left=left, op=ast.MatMult(), right=right):
-                return functions.product(self._builder, self.value(left), self.value(right))
+                return products.product(self._builder, self.value(left), self.value(right))
             case ast.BinOp(left=left, op=op, right=right):
                 kind, function = _BINARY[type(op)]
                 return self.binary(kind, function, self.lift(left), self.lift(right))
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return self._negative(self.value(operand))
+                return self._negative(self.lift(operand))
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return self.value(operand)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return logical(Op.LOGICAL_NOT, self.value(operand))
+                return logical(Op.LOGICAL_NOT, self._truth(operand))
             case ast.UnaryOp(op=ast.Invert(), operand=operand):
                 return elementwise(Op.INVERT, operator.invert, self.value(operand))
             case ast.Compare(left=left, ops=ops, comparators=rights):
                 return self._comparison(left, ops, rights)
             case ast.BoolOp(op=op, values=parts):
-                kind = Op.LOGICAL_AND if isinstance(op, ast.And) else Op.LOGICAL_OR
-                return self._boolean(kind, parts)
+                return self._boolean(op, parts)
             case ast.IfExp(test=test, body=body, orelse=orelse):
-                return choice(self.value(test), self.value(body), self.value(orelse))
+                return self._choice(test, body, orelse)
             case _:
                 raise NotLifted(f"`{ast.unparse(node)}` ({type(node).__name__})")
 
@@ -224,28 +252,121 @@ class Expressions:
         """`left op right`, on tuples as well."""
         if isinstance(left, tuple) and isinstance(right, tuple) and kind is Op.ADD:
             return (*left, *right)
+        if isinstance(left, Selection) or isinstance(right, Selection):
+            return functions.lifted_elementwise(kind, function, (left, right))
         if not isinstance(left, Value) or not isinstance(right, Value):
             raise NotLifted(f"{kind.value} of something that is neither a number nor an array")
         whole = _affine_result(kind, left, right)
         return whole or elementwise(kind, function, left, right)
 
-    def _negative(self, operand: Value) -> Value:
+    def _negative(self, operand: Lifted) -> Lifted:
+        if not isinstance(operand, Value):
+            return functions.lifted_elementwise(Op.NEGATIVE, operator.neg, (operand,))
         known = None if operand.is_array or not operand.weak else as_affine(operand.scalar)
         if known is not None:
             return position(affine.times(known, -1))
         return elementwise(Op.NEGATIVE, operator.neg, operand)
 
-    def _comparison(self, left: ast.expr, ops: list[ast.cmpop], rights: list[ast.expr]) -> Value:
-        if len(ops) > 1 or type(ops[0]) not in _COMPARISONS:
-            raise NotLifted("a chained comparison, `is` or `in`")
-        kind, function = _COMPARISONS[type(ops[0])]
-        return comparison(kind, function, self.value(left), self.value(rights[0]))
+    # --- Conditions -----------------------------------------------------------------------------
 
-    def _boolean(self, kind: Op, parts: list[ast.expr]) -> Value:
-        values = [self.value(part) for part in parts]
+    def condition(self, node: ast.expr) -> Expression:
+        """A scalar as a truth value."""
+        return cast(self._truth(node).scalar, "bool")
+
+    def _truth(self, node: ast.expr) -> Value:
+        """A value of which only the truth matters, so that `and` and `or` may give bools."""
+        if isinstance(node, ast.BoolOp):
+            return self._joined(node.op, node.values)
+        value = self.value(node)
+        if not value.is_array:
+            return value
+        if isinstance(node, ast.UnaryOp):
+            raise NotLifted("`not` of an array")
+        raise NotLifted("a condition that is an array")
+
+    def _boolean(self, op: ast.boolop, parts: list[ast.expr]) -> Value:
+        """`and` and `or` give one of their operands, which is a bool only where all are."""
+        result = self._joined(op, parts)
+        with self._builder.block():
+            values = [self.value(part) for part in parts]
         if any(v.is_array or v.dtype != "bool" for v in values):
             raise NotLifted("`and` or `or` of something that is not a bool")
-        return logical(kind, *values)
+        return result
+
+    def _joined(self, op: ast.boolop, parts: list[ast.expr]) -> Value:
+        """Operands after the first are evaluated only where they matter."""
+        kind = Op.LOGICAL_AND if isinstance(op, ast.And) else Op.LOGICAL_OR
+        result = self._truth(parts[0])
+        for part in parts[1:]:
+            with self._builder.block() as needed:
+                value = self._truth(part)
+            if not needed:
+                result = logical(kind, result, value)
+                continue
+            holds = Variable(self._builder.fresh("holds"), "bool")
+            self._builder.emit(Assign(holds.name, cast(result.scalar, "bool")))
+            open_: Expression = holds
+            if kind is Op.LOGICAL_OR:
+                open_ = Apply(Op.LOGICAL_NOT, (holds,), "bool")
+            last = Assign(holds.name, cast(value.scalar, "bool"))
+            self._builder.emit(If(open_, (*needed, last), ()))
+            result = scalar_value(holds, weak=result.weak and value.weak)
+        return result
+
+    def _choice(self, test: ast.expr, body: ast.expr, orelse: ast.expr) -> Lifted:
+        """Only one of the two is evaluated."""
+        condition = self._truth(test)
+        if isinstance(condition.scalar, Constant):
+            return self.lift(body if condition.scalar.value else orelse)
+        chosen, needed = self._apart(body)
+        other, also = self._apart(orelse)
+        result = choice(condition, chosen, other)
+        if not needed and not also:
+            return result
+        name = self._builder.fresh("chosen")
+        first, second = (Assign(name, cast(v.scalar, result.dtype)) for v in (chosen, other))
+        held = cast(condition.scalar, "bool")
+        self._builder.emit(If(held, (*needed, first), (*also, second)))
+        return scalar_value(Variable(name, result.dtype), weak=result.weak)
+
+    def _apart(self, node: ast.expr) -> tuple[Value, list[Statement]]:
+        """A value, and the statements that it needs."""
+        with self._builder.block() as needed:
+            value = self.value(node)
+        return value, needed
+
+    def _comparison(self, left: ast.expr, ops: list[ast.cmpop], rights: list[ast.expr]) -> Value:
+        sides = [self.lift(side) for side in (left, *rights)]
+        if len(ops) == 1 and isinstance(ops[0], ast.Is | ast.IsNot) and sides[1] is None:
+            return literal((sides[0] is None) is isinstance(ops[0], ast.Is))
+        if any(type(op) not in _COMPARISONS for op in ops):
+            raise NotLifted("`is` or `in`")
+        values = [s for s in sides if isinstance(s, Value)]
+        if len(values) < len(sides):
+            raise NotLifted("a comparison of something that is neither a number nor an array")
+        if len(ops) > 1 and any(v.is_array for v in values):
+            raise NotLifted("a chained comparison of arrays")
+        pairs = zip(ops, values, values[1:], strict=False)
+        found = [comparison(*_COMPARISONS[type(op)], a, b) for op, a, b in pairs]
+        return _folded(found[0] if len(found) == 1 else logical(Op.LOGICAL_AND, *found))
+
+
+def _folded(value: Value) -> Value:
+    """A comparison of literals is one itself, so that only one branch need be lifted."""
+    if value.is_array or not isinstance(value.scalar, Apply):
+        return value
+    a, *rest = value.scalar.operands
+    compared = value.scalar.op in {op for op, _ in _COMPARISONS.values()}
+    if not compared or not isinstance(a, Constant) or not isinstance(rest[0], Constant):
+        return value
+    function = getattr(operator, _OPERATORS[value.scalar.op])
+    return literal(bool(function(a.value, rest[0].value)))
+
+
+_OPERATORS = {
+    Op.LESS: "lt", Op.LESS_EQUAL: "le", Op.GREATER: "gt", Op.GREATER_EQUAL: "ge", Op.EQUAL: "eq",
+    Op.NOT_EQUAL: "ne",
+}  # fmt: skip
 
 
 def augmented(op: ast.operator) -> tuple[Op, Callable[[Any, Any], Any]]:

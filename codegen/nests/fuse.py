@@ -164,7 +164,7 @@ def temporaries(body: Body) -> set[str]:
         if isinstance(s, Rebind):
             made -= set(s.targets)
     aliases = dependence.aliases(body)
-    return made - set(aliases.values()) - set(aliases)
+    return made - set(aliases.values()) - set(aliases) - walk.library_arrays(body)
 
 
 def scalarised(program: Program) -> Program:

@@ -1,7 +1,8 @@
 """The intermediate representation: array programs as loop nests.
 
     Program    = (name, parameters, sizes, body)
-    Statement  = Store | Assign | Define | Allocate | Rebind | Nest | Loop | If | While | Jump
+    Statement  = Store | Assign | Define | Allocate | Reshape | Rebind | Library | Nest | Loop | If
+               | While | Jump
     Expression = Constant | Position | Variable | Load | Apply | Cast | Reduce
 
 Every value is frozen; passes build new ones. An `Expression` is a scalar with a NumPy dtype, and
@@ -231,6 +232,29 @@ class Rebind:
 
 
 @dataclass(frozen=True)
+class Operand:
+    """A whole array, or a matrix with its axes exchanged."""
+
+    array: str
+    transposed: bool = False
+
+
+@dataclass(frozen=True)
+class Library:
+    """`target[...] = function(*operands)` by NumPy itself; never inside a nest.
+
+    Attributes:
+        target: An array of the shape and dtype of the result, not among the operands.
+        function: A name in NumPy, such as `matmul` or `linalg.solve`.
+        operands: Whole arrays.
+    """
+
+    target: str
+    function: str
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True)
 class Nest:
     """Independent iterations over ranges, the last one innermost."""
 
@@ -273,7 +297,20 @@ class Jump(Enum):
     CONTINUE = "continue"
 
 
-Statement = Store | Assign | Define | Allocate | Reshape | Rebind | Nest | Loop | If | While | Jump
+Statement = (
+    Store
+    | Assign
+    | Define
+    | Allocate
+    | Reshape
+    | Rebind
+    | Library
+    | Nest
+    | Loop
+    | If
+    | While
+    | Jump
+)
 
 
 # --- Programs -----------------------------------------------------------------------------------

@@ -27,8 +27,12 @@ _NEEDED = HELPERS | {"np", "numba", "range", "abs", "min", "max"}
 _RESERVED = _NEEDED | {"kernel", *keyword.kwlist}
 
 
-def lift(reference: Reference) -> Program:
+def lift(reference: Reference, *, library: bool = False) -> Program:
     """The reference as loop nests, not yet optimised.
+
+    Args:
+        reference: The reference.
+        library: Leave large matrix products and functions of linear algebra to NumPy.
 
     Raises:
         NotLifted: A statement cannot be expressed; names the line and the reason.
@@ -36,7 +40,7 @@ def lift(reference: Reference) -> Program:
     """
     types: Types = {}
     for _ in range(4):  # scalars that change their type need one more pass each
-        attempt = _Attempt(reference, types)
+        attempt = _Attempt(reference, types, library=library)
         program = attempt.program()
         if attempt.types == types:
             return program
@@ -47,7 +51,7 @@ def lift(reference: Reference) -> Program:
 class _Attempt:
     """One pass over a reference with assumed types of scalar variables."""
 
-    def __init__(self, reference: Reference, types: Types) -> None:
+    def __init__(self, reference: Reference, types: Types, *, library: bool) -> None:
         contract = reference.contract
         closure = reference.closure
         self._reference = reference
@@ -59,7 +63,9 @@ class _Attempt:
             _RESERVED | {p.name for p in self._parameters} | set(self._names.values()),
             set(self._names.values()),
             bounds,
+            writable={a.name for a in contract.mutated},
             reproducible=contract.reproducible,
+            library=library,
         )
         for p in self._parameters:
             if isinstance(p, Array):
@@ -71,7 +77,6 @@ class _Attempt:
             closure.modules,
             closure.constants,
             types,
-            writable=frozenset(a.name for a in contract.mutated),
         )
 
     @property

@@ -93,7 +93,8 @@ def _shapes(program: Program) -> dict[str, Array]:
     outputs = {
         p.name: p for p in program.parameters if isinstance(p, Array) and p.name in program.outputs
     }
-    return found | outputs
+    touched = walk.library_arrays(program.body)
+    return {name: array for name, array in (found | outputs).items() if name not in touched}
 
 
 def _single_store(s: Statement) -> Store | None:

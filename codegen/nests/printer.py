@@ -16,6 +16,7 @@ from outpace.codegen.nests.ir import (
     Expression,
     If,
     Jump,
+    Library,
     Load,
     Loop,
     Nest,
@@ -121,6 +122,9 @@ def _statement(s: Statement) -> list[str]:  # noqa: PLR0911  (a dispatch)
             return [f"reshape {_array(array)} of {base}"]
         case Rebind(targets=targets, sources=sources):
             return [f"rebind {', '.join(targets)} = {', '.join(sources)}"]
+        case Library(target=target, function=function, operands=operands):
+            given = ", ".join(o.array + (".T" if o.transposed else "") for o in operands)
+            return [f"{target} = library {function}({given})"]
         case Nest(ranges=ranges, body=body):
             return [f"nest {_ranges(ranges)}:", *_block(body)]
         case Jump():

@@ -11,6 +11,7 @@ from outpace.codegen.nests.ir import (
     Allocate,
     Array,
     Expression,
+    Library,
     Load,
     Position,
     Rebind,
@@ -117,6 +118,9 @@ def renamed(body: Body, old: str, new: str) -> Body:
             return replace(s, array=new)
         if isinstance(s, Reshape) and s.base == old:
             return replace(s, base=new)
+        if isinstance(s, Library):
+            operands = tuple(replace(o, array=new) if o.array == old else o for o in s.operands)
+            return replace(s, target=new if s.target == old else s.target, operands=operands)
         return walk.with_blocks(s, lambda inner: tuple(one(part) for part in inner))
 
     return tuple(one(s) for s in walk.with_expressions(body, change))

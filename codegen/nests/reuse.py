@@ -44,6 +44,7 @@ def _may_share(program: Program, temporary: Array, output: Array) -> bool:
     """Whether the output is stored once, last, and at each point from that point only."""
     stores = [s for s in walk.stores(program.body) if s.array == output.name]
     loaded = any(e.array == output.name for e in walk.loads(program.body))
+    loaded = loaded or output.name in walk.library_arrays(program.body)
     same = (temporary.dtype, temporary.shape) == (output.dtype, output.shape)
     if not same or loaded or len(stores) != 1 or temporary.name not in temporaries(program.body):
         return False

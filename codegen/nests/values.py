@@ -46,10 +46,29 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """The elements that a mask selects, `source[mask]`, whose number depends on the data.
+
+    Attributes:
+        source: All elements.
+        mask: Which of them are selected; of the same shape.
+    """
+
+    source: Value
+    mask: Value
+
+
+@dataclass(frozen=True)
 class DType:
-    """A dtype as a value: `x.dtype`, `np.float32`."""
+    """A dtype as a value: `x.dtype`, `np.float32`.
+
+    Attributes:
+        name: Its name in NumPy.
+        builtin: Whether it is a type of Python, which as a function makes Python numbers.
+    """
 
     name: str
+    builtin: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +80,7 @@ class NamedFunction:
     owner: Value | None = None
 
 
-Lifted = Value | DType | NamedFunction | tuple[Any, ...] | str | None
+Lifted = Value | Selection | DType | NamedFunction | tuple[Any, ...] | str | None
 """A value, or something known while lifting; tuples hold these."""
 
 _WEAK_DTYPES = {bool: "bool", int: "int64", float: "float64", complex: "complex128"}

@@ -15,6 +15,7 @@ from outpace.codegen.nests.ir import (
     Define,
     Expression,
     If,
+    Library,
     Load,
     Loop,
     Nest,
@@ -165,6 +166,12 @@ def loads(body: Iterable[Statement]) -> Iterator[Load]:
 def stores(body: Iterable[Statement]) -> Iterator[Store]:
     """Every store in a block."""
     yield from (s for s in statements(body) if isinstance(s, Store))
+
+
+def library_arrays(body: Iterable[Statement]) -> set[str]:
+    """Arrays that library calls read or write, which no load or store shows."""
+    calls = [s for s in statements(body) if isinstance(s, Library)]
+    return {s.target for s in calls} | {o.array for s in calls for o in s.operands}
 
 
 def indices(body: Iterable[Statement]) -> set[str]:

@@ -14,7 +14,7 @@ from outpace.codegen.llm.constraint import Enforcement
 from outpace.codegen.llm.options import ModelOptions, Prices
 from outpace.codegen.llm.probe import Abilities
 from outpace.errors import EnvironmentError_
-from outpace.tuner import api, drafting
+from outpace.tuner import api, drafting, worth
 
 ASKED = ("--drafter", "builtin,openai", "--model", "m", "--base-url", "http://localhost:8000/v1")
 
@@ -95,6 +95,14 @@ def test_the_cost_is_told(outpace_json, fake_api, make, reference):
         "estimated": True,
         "cost_per_promotion": None,
     }
+
+
+def test_what_the_loop_bought_is_told(outpace, fake_api, make, reference):
+    side = worth.Side(8, 900, "loops", 2.0)
+    fake_api.result = replace(make.result(), worth=worth.Worth(side, None, worth.Missing(1, 8)))
+    done = outpace("tune", reference)
+    assert "2.00x screened as the best of 8 in rounds, for 900 tokens" in done.stdout
+    assert "--rounds 1 --samples 8 would tell" in done.stdout
 
 
 def test_the_prompt_is_shown_and_nobody_is_asked(outpace, outpace_json, reference):

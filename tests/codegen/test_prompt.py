@@ -177,6 +177,21 @@ def test_a_compilers_first_errors_are_told():
     assert len(found) < 5000
 
 
+def test_folders_of_this_machine_are_not_told():
+    where = "/home/ada/.cache/outpace/judged/7-x1/draft.py"
+    found = told(
+        trial(
+            draft("one"),
+            "crashed",
+            reason=f"AssertionError: sizes do not match on {where} (10)",
+            details=f'File "{where}", line 3:\n    x = a / b // c / d',
+        )
+    )
+    assert "ada" not in found
+    assert "sizes do not match on draft.py (10)" in found
+    assert 'File "draft.py", line 3:\n    x = a / b // c / d' in found
+
+
 def test_failures_of_a_kind_are_told_once():
     one = draft("one")
     found = told(*(trial(one, "crashed", reason="SIGSEGV", params={"T": i}) for i in range(9)))

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 
@@ -81,7 +82,8 @@ def test_it_runs_without_outpace_as_the_decorated_function_would(smooth, tmp_pat
     files = eject(smooth.reference, promotions.find(smooth.reference), tmp_path / "out" / "fast")
     assert all(path.is_file() for path in files)
     command = [sys.executable, "-c", CALLER, str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    home = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(command, env=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     # Kernel at 8, 12, 64, 99; reference at 17 and 31, outside the domain, and for other layouts.
     assert json.loads(done.stdout) == [1002.0, 1002.0, 1002.0, 2.0, 1002.0, 2.0, 2.0]

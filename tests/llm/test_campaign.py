@@ -116,7 +116,7 @@ def test_every_drafter_keeps_the_protocol(make_drafter, reference):
 @pytest.mark.parametrize(
     ("names", "with_model", "message"),
     [
-        ("magic", False, "no drafter 'magic'; known are: builtin, openai, replay:FILE"),
+        ("magic", False, "no drafter 'magic'; known are: builtin, openai, vllm, replay:FILE"),
         ("openai", False, "needs a model; write --model"),
         ("builtin", True, "the drafter openai is not asked"),
         ("builtin,builtin", False, "named twice"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from outpace.model import Parameter
 from outpace.tuner.space import SearchSpace
 from outpace.tuner.strategies.borrowed import log_odds_of_ranks, weights_of
-from outpace.tuner.strategies.candidates import Candidates, around
+from outpace.tuner.strategies.candidates import Candidates, Vicinity
 from outpace.tuner.strategies.correlation import (
     RELEVANCES,
     Axis,
@@ -71,7 +71,7 @@ def test_likelihoods_are_those_of_the_dense_formula(seed, count):
     axes = tuple(map(Axis, PARAMETERS))
     tables = Correlation.of(axes).tables()
     matrix = correlation_of(points, points, tables)
-    found = _log_likelihoods(matrix[None], 1e-3, targets)[0]
+    found = _log_likelihoods(matrix[None], np.array(1e-3), targets)[0]
     noisy = matrix + 1e-3 * np.eye(count)
     inverse = np.linalg.inv(noisy)
     centred = targets - inverse.sum(axis=0) @ targets / inverse.sum()
@@ -159,6 +159,6 @@ def test_candidates_are_kept_once_and_closed_for_good():
 
 def test_around_a_point_are_all_its_valid_neighbours():
     space = SearchSpace(PARAMETERS, ["block <= 64 or layout != 'aos'"])
-    near = set(map(tuple, around(space, (0, 0, 0), np.random.default_rng(0)).tolist()))
+    near = set(map(tuple, Vicinity(space).around([(0, 0, 0)], np.random.default_rng(0)).tolist()))
     assert set(map(tuple, space.neighbours((0, 0, 0)).tolist())) <= near
     assert all(space.is_valid(point) for point in near)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ Array = np.ndarray[Any, Any]
 
 WHOLE = 5000
 """Spaces of up to this many points are candidates as a whole."""
-DRAWN = 2500
+DRAWN = 2000
 """Candidates of a larger space that are drawn uniformly."""
 MUTANTS = 200
 """Candidates that differ from a good point in two parameters drawn at random."""
+REMEMBERED = 8
+"""Points whose neighbours are remembered; the best ones are asked about again and again."""
 PATIENCE = 3
 """How often points are drawn before all of a space are looked at for one that was not tried."""
 
@@ -34,6 +36,12 @@ class Candidates:
         self._codes, first = np.unique(codes_of(points), return_index=True)
         self.points = points[first]
         self.open = np.ones(len(self.points), np.bool_)
+
+    def keep(self, which: Array) -> None:
+        """Forget all but these, given by their indices in the order to keep."""
+        self._codes = self._codes[which]
+        self.points = self.points[which]
+        self.open = self.open[which]
 
     def close(self, points: Array) -> None:
         """These were tried, (n, P) value indices; candidates or not."""
@@ -68,36 +76,59 @@ def _odd_factors(count: int) -> Array:
     return np.random.default_rng(0).integers(2**62, size=count, dtype=np.uint64) * 2 + 1
 
 
-def candidates_of(
-    space: SearchSpace, best: Sequence[Point], rng: np.random.Generator
-) -> Candidates:
-    """What to choose from while these are the best points; depends on nothing else."""
-    if space.size is not None and space.size <= WHOLE:
-        assert space.points is not None
-        return Candidates(space.points)
-    near = [around(space, point, rng) for point in best]
-    return Candidates(np.concatenate([space.sample(rng, DRAWN), *near]))
+class Vicinity:
+    """Where the candidates of a space come from.
 
+    Args:
+        space: Whose points they are.
+    """
 
-def untried(space: SearchSpace, tried: Array, rng: np.random.Generator) -> Array:
-    """Some valid points besides those tried, (n, P); none if the space seems used up."""
-    for _ in range(PATIENCE):
-        candidates = Candidates(space.sample(rng, DRAWN))
-        candidates.close(tried)
-        if candidates.open.any():
-            return np.asarray(candidates.points[candidates.open])
-    whole = Candidates(candidates.points[:0] if space.points is None else space.points)
-    whole.close(tried)
-    return np.asarray(whole.points[whole.open][:DRAWN])
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._counts = np.array([len(p.values) for p in space.parameters])
+        self._neighbours = lru_cache(REMEMBERED)(space.neighbours)
 
+    def candidates(self, best: Sequence[Point], rng: np.random.Generator) -> Candidates:
+        """What to choose from while these are the best points; depends on nothing else."""
+        space = self._space
+        if space.size is not None and space.size <= WHOLE:
+            assert space.points is not None
+            return Candidates(space.points)
+        near = [self.around(best, rng)] if best else []
+        return Candidates(np.concatenate([space.sample(rng, DRAWN), *near]))
 
-def around(space: SearchSpace, point: Point, rng: np.random.Generator) -> Array:
-    """All valid points that differ in one parameter, and some that differ in two, (n, P)."""
-    counts = np.array([len(p.values) for p in space.parameters])
-    mutants = np.tile(np.array(point), (MUTANTS, 1))
-    rows = np.arange(MUTANTS)
-    for _ in range(2):
-        which = rng.integers(len(counts), size=MUTANTS)
-        mutants[rows, which] = rng.integers(counts[which])
-    near = space.neighbours(point)
-    return np.concatenate([near, mutants[space.are_valid(mutants)].astype(near.dtype)])
+    def around(self, points: Sequence[Point], rng: np.random.Generator) -> Array:
+        """All valid points that differ from these in one parameter, and some that do in two.
+
+        Args:
+            points: At least one, all valid.
+            rng: Draws.
+
+        Returns:
+            (n, P) value indices.
+        """
+        mutants = np.repeat(np.array(points), MUTANTS, axis=0)
+        rows = np.arange(len(mutants))
+        for _ in range(2):
+            which = rng.integers(len(self._counts), size=len(rows))
+            mutants[rows, which] = rng.integers(self._counts[which])
+        near = np.concatenate([self._neighbours(point) for point in points])
+        return np.concatenate([near, mutants[self._space.are_valid(mutants)].astype(near.dtype)])
+
+    def untried(self, tried: Array, rng: np.random.Generator, count: int) -> Array:
+        """Some of `count` drawn points that were not tried, (n, P).
+
+        Args:
+            tried: (m, P) value indices.
+            rng: Draws.
+            count: At most so many are returned; none only if the space seems used up.
+        """
+        for _ in range(PATIENCE):
+            candidates = Candidates(self._space.sample(rng, count))
+            candidates.close(tried)
+            if candidates.open.any():
+                return np.asarray(candidates.points[candidates.open])
+        known = self._space.points
+        whole = Candidates(candidates.points[:0] if known is None else known)
+        whole.close(tried)
+        return np.asarray(whole.points[whole.open][:count])

@@ -32,6 +32,8 @@ GAPS = (0.0, 0.5, 0.9)
 NOISES = (1e-4, 1e-3, 1e-2)
 """Variance of what the parameters do not explain, relative to all variance."""
 USUAL_RELEVANCE, SPREAD_OF_RELEVANCE = 0.4, 0.55
+LOG_PRIORS = -0.5 * ((np.array(RELEVANCES) - USUAL_RELEVANCE) / SPREAD_OF_RELEVANCE) ** 2
+"""Of the relevances."""
 FITTED = 48
 """Settings are fitted to this many timings at most; half of them the best."""
 BORDER = 1e12
@@ -92,9 +94,10 @@ class Axis:
         others = [pair for pair in self.others if pair != pairs[0]]
         if others:
             pairs.append(others[rng.integers(len(others))])
-        near = np.stack([self._tables[pair][values[:, None], values[None, :]] for pair in pairs])
+        near = np.stack([self._tables[pair][values].take(values, axis=1) for pair in pairs])
         relevances = np.array(RELEVANCES)[:, None, None]
-        choices = (1 - relevances) + relevances * near[:, None]
+        choices = relevances * near[:, None]
+        choices += 1 - relevances
         settings = [Setting(w, *pair) for pair in pairs for w in range(len(RELEVANCES))]
         return settings, choices.reshape(len(settings), len(values), len(values))
 
@@ -142,12 +145,11 @@ class Correlation:
         for p in rng.permutation(len(self.axes)):
             options, choices = self.axes[p].options(settings[p], points[:, p], rng)
             rest = product / factors[p]
-            scores = _log_likelihoods(rest * choices, NOISES[noise], targets)
-            drawn = _draw(scores + np.array([_log_prior(option) for option in options]), rng)
+            scores = _log_likelihoods(rest * choices, np.array(NOISES[noise]), targets)
+            drawn = _draw(scores + np.tile(LOG_PRIORS, len(options) // len(RELEVANCES)), rng)
             settings[p], factors[p] = options[drawn], choices[drawn]
             product = rest * factors[p]
-        fits = [_log_likelihoods(product[None], variance, targets)[0] for variance in NOISES]
-        noise = _draw(np.array(fits), rng)
+        noise = _draw(_log_likelihoods(product, np.array(NOISES)[:, None], targets), rng)
         return Correlation(self.axes, tuple(settings), noise)
 
 
@@ -191,12 +193,7 @@ def _worth_fitting(targets: Array, rng: np.random.Generator) -> Array:
     return np.sort(np.concatenate([order[: FITTED // 2], others]))
 
 
-def _log_prior(setting: Setting) -> float:
-    off = (RELEVANCES[setting.relevance] - USUAL_RELEVANCE) / SPREAD_OF_RELEVANCE
-    return -0.5 * off * off
-
-
-def _log_likelihoods(correlations: Array, noise: float, targets: Array) -> Array:
+def _log_likelihoods(correlations: Array, noise: Array, targets: Array) -> Array:
     """Log marginal likelihood of a Gaussian process with unknown mean and variance, (n,).
 
     Rasmussen and Williams, Gaussian Processes for Machine Learning, equation 2.30, with the
@@ -204,13 +201,15 @@ def _log_likelihoods(correlations: Array, noise: float, targets: Array) -> Array
     factorised, so that the factors hold both already multiplied by the inverse of L.
 
     Args:
-        correlations: (n, m, m).
-        noise: Variance relative to all variance.
+        correlations: (n, m, m), or (m, m) for one under every noise.
+        noise: Variances relative to all variance, (n, 1), or () for one.
         targets: (m,).
     """
     m = len(targets)
-    bordered = np.empty((len(correlations), m + 2, m + 2))
-    bordered[:, :m, :m] = correlations + noise * np.eye(m)
+    count = max(len(correlations) if correlations.ndim == 3 else 1, noise.size)
+    bordered = np.empty((count, m + 2, m + 2))
+    bordered[:, :m, :m] = correlations
+    np.einsum("ijj->ij", bordered)[:, :m] += noise
     bordered[:, m, :m] = targets
     bordered[:, m + 1, :m] = 1.0
     bordered[:, m:, m:] = BORDER * np.eye(2)  # keeps the whole positive definite

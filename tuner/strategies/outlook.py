@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from math import erfc, exp, log, pi, sqrt
 from typing import Any
@@ -17,6 +17,8 @@ from outpace.tuner.strategies.posterior import Posterior
 
 Array = np.ndarray[Any, Any]
 
+PROMISING = 800
+"""Candidates that are kept when the model has looked at all."""
 STEEPEST = -30.0
 """Improvements that are less likely than by this many deviations are all alike."""
 FINENESS = 128
@@ -29,7 +31,8 @@ class Outlook:
     Args:
         correlation: Of points.
         candidates: To choose from.
-        tried: Points that were asked for or told; they are not candidates any more.
+        told: Points whose outcome is known, in the order in which it was told.
+        pending: Points that were asked for besides; neither they nor those told are candidates.
         borrowed: What is known from elsewhere, or None.
     """
 
@@ -37,12 +40,17 @@ class Outlook:
         self,
         correlation: Correlation,
         candidates: Candidates,
-        tried: Sequence[Point],
+        told: Sequence[Point],
+        pending: Sequence[Point],
         borrowed: Borrowed | None,
     ) -> None:
+        tried = [*told, *pending]
+        self._tried = {point: place for place, point in enumerate(tried)}
+        self._told = list(range(len(told)))
+        """Places among those tried of the points that were told."""
+        self._believed = [0.0] * len(tried)
+        """What each tried point was expected to score."""
         self._candidates = candidates
-        self._tried = dict.fromkeys(tried)
-        self._believed: dict[Point, float] = {}
         self._borrowed = borrowed
         points = np.array(tried)
         candidates.close(points)
@@ -58,17 +66,11 @@ class Outlook:
         """Whether there is a candidate to choose."""
         return bool(self._candidates.open.any())
 
-    def add(self, point: Point) -> None:
-        """A point is tried or was; nothing happens if that is known."""
-        if point in self._tried:
-            return
-        self._tried[point] = None
-        row = np.array(point)
-        self._candidates.close(row[None])
-        self._posterior.add(row)
-        if self._borrowed is not None:
-            scores = self._borrowed.scores(row[None])
-            self._known_scores = np.concatenate([self._known_scores, scores])
+    def tell(self, point: Point) -> None:
+        """The outcome of a point is known from now on, whether it was chosen here or not."""
+        if point not in self._tried:
+            self._try(point, 0.0)
+        self._told.append(self._tried[point])
 
     def extend(self, points: Array) -> None:
         """More candidates, (n, P) value indices; those that are known already are left out."""
@@ -78,26 +80,53 @@ class Outlook:
         if self._borrowed is not None and len(added):
             self._scores = np.concatenate([self._scores, self._borrowed.scores(added)])
 
-    def choose(self, targets: Mapping[Point, float]) -> Point:
+    def narrow(self, scores: Array) -> None:
+        """Keep the most promising candidates alone if there are many; scores as for `choose`."""
+        if len(self._candidates.points) <= PROMISING:
+            return
+        gains, _ = self._gains(scores)
+        kept = np.argpartition(gains, -PROMISING)[-PROMISING:]
+        self._candidates.keep(kept)
+        self._posterior.keep(kept)
+        if self._borrowed is not None:
+            self._scores = self._scores[kept]
+
+    def choose(self, scores: Array) -> Point:
         """The open candidate with the highest expected improvement, which counts as tried.
 
         Args:
-            targets: Scores of the points whose outcome is known, the smaller the better. The
-                others count as if they had turned out as expected when they were chosen.
+            scores: Of the points that were told, in that order, the smaller the better. Others
+                that were tried count as if they had turned out as expected when they were chosen.
         """
-        known = np.array([targets.get(p, self._believed.get(p, 0.0)) for p in self._tried])
+        gains, means = self._gains(scores)
+        which = int(gains.argmax())
+        point: Point = tuple(self._candidates.points[which].tolist())
+        self._try(point, float(means[which]))
+        return point
+
+    def _try(self, point: Point, believed: float) -> None:
+        self._tried[point] = len(self._tried)
+        self._believed.append(believed)
+        row = np.array(point)
+        self._candidates.close(row[None])
+        self._posterior.add(row)
+        if self._borrowed is not None:
+            scores = self._borrowed.scores(row[None])
+            self._known_scores = np.concatenate([self._known_scores, scores])
+
+    def _gains(self, scores: Array) -> tuple[Array, Array]:
+        """Log expected improvement of every candidate, none where it is closed, and its mean."""
+        known = np.array(self._believed)
+        known[self._told] = scores
         shift: Array | float = 0.0
         if self._borrowed is not None:
             weights = weights_of(self._known_scores, known)
             known, shift = known - self._known_scores @ weights, self._scores @ weights
         means, deviations = self._posterior.predict(known)
         means = means + shift
-        gains = log_expected_improvement(min(targets.values()), means, deviations)
-        which = int(np.argmax(np.where(self._candidates.open, gains, -np.inf)))
-        point: Point = tuple(self._candidates.points[which].tolist())
-        self._believed[point] = float(means[which])
-        self.add(point)
-        return point
+        gains = log_expected_improvement(scores.min(), means, deviations)
+        gains[~self._candidates.open] = -np.inf
+        return gains, means
 
 
 def log_expected_improvement(best: float, means: Array, deviations: Array) -> Array:

@@ -1,13 +1,16 @@
 """What is expected of many candidate points after some have been tried, kept up to date cheaply.
 
-A Gaussian process (Rasmussen and Williams, chapter 2) whose Cholesky factor grows by a row with
-every point. Of the candidates it keeps V = inv(L) k(tried, candidates), so that one more tried
-point costs one pass over V and no factorisation. These passes use einsum: a BLAS would start
-threads for each, and keep them spinning after it.
+A Gaussian process (Rasmussen and Williams, chapter 2) whose Cholesky factor L grows with every
+point. Of the candidates it keeps V = inv(L) k(tried, candidates), so that one more tried point
+costs one pass over V and no factorisation.
+
+Passes use einsum, and products of matrices are done in pieces: a BLAS would start threads for them,
+and keep them spinning after it.
 """
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,14 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 SMALLEST_VARIANCE = 1e-6
+BLOCK = 32
+"""Rows of a matrix that are worked on at once."""
+COLUMNS = 512
+"""Candidates that are worked on at once, so that what they need stays in the cache."""
+PIECE = 2**18
+"""Multiplications in one product of matrices; OpenBLAS starts no threads for so few."""
+JOINED = 256
+"""Parameters are looked up as one while their values have no more combinations than this."""
 
 
 class Posterior:
@@ -28,52 +39,74 @@ class Posterior:
     """
 
     def __init__(self, tables: list[Array], noise: float, candidates: Array, tried: Array) -> None:
-        self._tables = tables
-        self._single = [np.ascontiguousarray(t, dtype=np.float32) for t in tables]
+        self._kernel = Kernel(tables)
         self._noise = noise
-        self._columns = _columns(candidates)
-        self._tried = _columns(tried)
-        m = len(tried)
-        matrix = self._correlations(tried, self._tried) + noise * np.eye(m)
-        self._inverse = np.linalg.inv(np.linalg.cholesky(matrix))
-        self._v: Array = np.empty((max(64, 2 * m), len(candidates)), np.float32)
-        self._v[:m] = self._projected(self._columns, len(candidates))
-        self._explained = np.einsum("ij,ij->j", self._v[:m], self._v[:m])
+        codes = self._kernel.codes(tried)
+        m = self._count = len(tried)
+        room = max(64, 2 * m)
+        self._tried = np.zeros((len(codes), room), np.intp)
+        """Codes; as of the three below, only the first `_count` rows or columns are in use."""
+        self._tried[:, :m] = codes
+        self._inverse = np.zeros((room, room))
+        """Of L."""
+        matrix = self._kernel.between(codes, codes) + noise * np.eye(m)
+        self._inverse[:m, :m] = _inverse_factor(matrix)
+        self._ones = np.empty(room)
+        """Inverse of L, times a column of ones."""
+        self._ones[:m] = self._inverse[:m, :m].sum(axis=1)
+        self._candidates = self._kernel.codes(candidates[:0])
+        self._v: Array = np.empty((room, 0), np.float32)
+        self._explained: Array = np.empty(0, np.float32)
+        self.extend(candidates)
 
     def __len__(self) -> int:
-        return int(self._tried.shape[1])
+        return self._count
 
     def add(self, point: Array) -> None:
         """Condition on one more point, (P,) value indices."""
-        m = len(self)
+        m = self._count
         if m == len(self._v):
-            self._v = np.concatenate([self._v, np.empty_like(self._v)])
-        across = self._correlations(point[None], self._tried)[0]
-        row = np.einsum("ij,j->i", self._inverse, across)
-        diagonal = np.sqrt(max(1 + self._noise - row @ row, self._noise))
-        grown = np.zeros((m + 1, m + 1))
-        grown[:m, :m] = self._inverse
-        grown[m, :m] = -np.einsum("i,ij->j", row, self._inverse) / diagonal
-        grown[m, m] = 1 / diagonal
-        self._inverse = grown
-        fresh = self._single_row(point)
+            self._make_room()
+        code, inverse = self._kernel.codes(point[None])[:, 0], self._inverse[:m, :m]
+        row = np.einsum("ij,j->i", inverse, self._kernel.row(code, self._tried[:, :m]))
+        diagonal = sqrt(max(1 + self._noise - row @ row, self._noise))
+        self._inverse[m, :m] = np.einsum("i,ij->j", row / -diagonal, inverse)
+        self._inverse[m, m] = 1 / diagonal
+        self._ones[m] = self._inverse[m, : m + 1].sum()
+        self._tried[:, m] = code
+        fresh = self._v[m]
+        fresh[:] = self._kernel.row(code, self._candidates, single=True)
         fresh -= np.einsum("i,ij->j", row.astype(np.float32), self._v[:m])
         fresh /= np.float32(diagonal)
-        self._v[m] = fresh
         self._explained += fresh * fresh
-        self._tried = np.concatenate([self._tried, point.astype(np.intp)[:, None]], axis=1)
+        self._count = m + 1
 
     def extend(self, candidates: Array) -> None:
         """More candidates, (n, P) value indices, after those that are there."""
-        columns = _columns(candidates)
-        fresh = self._projected(columns, len(candidates))
-        grown = np.empty((len(self._v), self._v.shape[1] + len(candidates)), np.float32)
-        m = len(self)
-        grown[:m, : self._v.shape[1]] = self._v[:m]
-        grown[:m, self._v.shape[1] :] = fresh
+        codes = self._kernel.codes(candidates)
+        m, n = self._count, self._v.shape[1]
+        grown = np.empty((len(self._v), n + len(candidates)), np.float32)
+        grown[:m, :n] = self._v[:m]
+        inverse = self._inverse[:m, :m].astype(np.float32)
+        for left in range(0, len(candidates), COLUMNS):
+            some = codes[:, left : left + COLUMNS]
+            fresh = grown[:m, n + left : n + left + some.shape[1]]
+            across = self._kernel.between(self._tried[:, :m], some, single=True)
+            for top in range(0, m, BLOCK):
+                below = min(top + BLOCK, m)  # the inverse is a lower triangle
+                fresh[top:below] = _product(inverse[top:below, :below], across[:below])
+        fresh = grown[:m, n:]
         self._v = grown
         self._explained = np.concatenate([self._explained, np.einsum("ij,ij->j", fresh, fresh)])
-        self._columns = np.concatenate([self._columns, columns], axis=1)
+        self._candidates = np.concatenate([self._candidates, codes], axis=1)
+
+    def keep(self, which: Array) -> None:
+        """Forget all candidates but these, given by their indices in the order to keep."""
+        kept = np.empty((len(self._v), len(which)), np.float32)
+        kept[: self._count] = self._v[: self._count, which]
+        self._v = kept
+        self._explained = self._explained[which]
+        self._candidates = self._candidates[:, which]
 
     def predict(self, targets: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of every candidate, both (n,).
@@ -82,37 +115,105 @@ class Posterior:
             targets: (m,) of the points that were tried, in the order in which they were added.
                 Their mean is unknown and estimated by generalised least squares.
         """
-        ones = self._inverse.sum(axis=1)
-        whitened = np.einsum("ij,j->i", self._inverse, targets)
+        m = self._count
+        inverse = self._inverse[:m, :m]
+        ones = self._ones[:m]
+        whitened = np.einsum("ij,j->i", inverse, targets)
         mean = (ones @ whitened) / (ones @ ones)
         residual = whitened - mean * ones
-        variance = max(float(residual @ residual) / len(self), 1e-8)
-        means = mean + np.einsum("i,ij->j", residual.astype(np.float32), self._v[: len(self)])
+        variance = max(float(residual @ residual) / m, 1e-8)
+        means = mean + np.einsum("i,ij->j", residual.astype(np.float32), self._v[:m])
         left = np.maximum(1 - self._explained, SMALLEST_VARIANCE)
         return means, np.sqrt(left * np.float32(variance))
 
-    def _correlations(self, points: Array, columns: Array) -> Array:
-        """Of these points with those columns, float64."""
-        found = np.ones((len(points), columns.shape[1]))
-        for table, own, column in zip(self._tables, points.T, columns, strict=True):
-            found *= table[own[:, None], column[None, :]]
+    def _make_room(self) -> None:
+        """For twice as many tried points."""
+        m = self._count
+        self._tried = np.concatenate([self._tried, self._tried], axis=1)
+        self._ones = np.concatenate([self._ones, self._ones])
+        self._v = np.concatenate([self._v, self._v])
+        self._inverse = np.pad(self._inverse, (0, m))
+
+
+class Kernel:
+    """Correlation of points: the product over parameters of what tables say of their values.
+
+    Neighbouring parameters are looked up as one, which takes fewer passes over many points. A
+    point's code has one entry for each such group: which combination of values it has there.
+
+    Args:
+        tables: (values, values) for each parameter.
+    """
+
+    def __init__(self, tables: list[Array]) -> None:
+        self._tables: list[Array] = []
+        self._factors: list[dict[int, int]] = []
+        """By group, what the value index of each of its parameters is multiplied with."""
+        for parameter, table in enumerate(tables):
+            count = len(table)
+            if self._tables and len(self._tables[-1]) * count <= JOINED:
+                factors = {known: n * count for known, n in self._factors.pop().items()}
+                self._factors.append(factors | {parameter: 1})
+                self._tables.append(_outer(self._tables.pop(), table))
+            else:
+                self._factors.append({parameter: 1})
+                self._tables.append(table)
+        self._single = [table.astype(np.float32) for table in self._tables]
+
+    def codes(self, points: Array) -> Array:
+        """Codes of points, (groups, n), of their value indices, (n, P)."""
+        found = np.zeros((len(self._factors), len(points)), np.intp)
+        for code, factors in zip(found, self._factors, strict=True):
+            for parameter, factor in factors.items():
+                code += factor * points[:, parameter]
         return found
 
-    def _single_row(self, point: Array) -> Array:
-        """Of one point with every candidate, float32."""
-        found = np.ones(self._columns.shape[1], np.float32)
-        for table, value, column in zip(self._single, point, self._columns, strict=True):
-            found *= table[value].take(column)
+    def row(self, code: Array, others: Array, *, single: bool = False) -> Array:
+        """Correlation of the point with a code, (groups,), with those of others, (groups, n)."""
+        tables = self._single if single else self._tables
+        first, *factors = [t[own].take(c) for t, own, c in zip(tables, code, others, strict=True)]
+        for factor in factors:
+            first *= factor
+        return first
+
+    def between(self, codes: Array, others: Array, *, single: bool = False) -> Array:
+        """Correlation of points with others, by their codes, (groups, b) and (groups, n); (b, n)."""
+        tables = self._single if single else self._tables
+        found = None
+        for table, own, other in zip(tables, codes, others, strict=True):
+            factor = table[own].take(other, axis=1)
+            found = factor if found is None else np.multiply(found, factor, out=found)
+        assert found is not None
         return found
 
-    def _projected(self, columns: Array, count: int) -> Array:
-        """inv(L) k(tried, those candidates), float32."""
-        found = np.ones((len(self), count), np.float32)
-        for table, own, column in zip(self._single, self._tried, columns, strict=True):
-            found *= table[own].take(column, axis=1)
-        return np.asarray(self._inverse.astype(np.float32) @ found)
+
+def _outer(left: Array, right: Array) -> Array:
+    """The table of two parameters, of their tables."""
+    count = len(left) * len(right)
+    return (left[:, None, :, None] * right[None, :, None, :]).reshape(count, count)
 
 
-def _columns(points: Array) -> Array:
-    """One contiguous row of value indices a parameter, (P, n)."""
-    return np.ascontiguousarray(points.T, dtype=np.intp)
+def _inverse_factor(matrix: Array) -> Array:
+    """Inverse of the Cholesky factor of a positive definite matrix, block after block."""
+    inverse = np.zeros_like(matrix)
+    for start in range(0, len(matrix), BLOCK):
+        above, block = slice(start), slice(start, start + BLOCK)
+        known = inverse[above, above]
+        row = _product(matrix[block, above], known.T)
+        corner = np.linalg.inv(np.linalg.cholesky(matrix[block, block] - _product(row, row.T)))
+        inverse[block, above] = -_product(corner @ row, known)
+        inverse[block, block] = corner
+    return inverse
+
+
+def _product(left: Array, right: Array) -> Array:
+    """Matrix product of (b, m) and (m, n), b at most `BLOCK`, in pieces of some columns."""
+    count = right.shape[1]
+    found = np.empty((len(left), count), right.dtype)
+    width = max(1, PIECE // max(1, left.size))
+    whole = count - count % width
+    if whole:
+        pieces = right[:, :whole].reshape(len(right), -1, width).swapaxes(0, 1)
+        np.matmul(left, pieces, out=found[:, :whole].reshape(len(left), -1, width).swapaxes(0, 1))
+    np.matmul(left, right[:, whole:], out=found[:, whole:])
+    return found

@@ -4,7 +4,7 @@ A few points that lie far apart come first. Then every question is the candidate
 expected improvement. Timings enter as log odds of their ranks, so that neither a configuration
 that is a hundred times too slow nor the unit of time bends the model; points that failed share
 the worst ranks. How alike points are is learned (`correlation`), and drawn anew every time the
-number of timings has grown by a seventh. Points that are being tried count as if they had turned
+number of timings has grown by a quarter. Points that are being tried count as if they had turned
 out as expected, so that several can be asked for at once.
 
 Everything follows from the seed and from what was told, in the order in which it was told: after
@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from outpace.model import Parameter
 from outpace.tuner.space import Point, SearchSpace
 from outpace.tuner.strategies.base import Measured, Outcome, Record
 from outpace.tuner.strategies.borrowed import Borrowed, log_odds_of_ranks, weights_of
-from outpace.tuner.strategies.candidates import around, candidates_of, untried
+from outpace.tuner.strategies.candidates import DRAWN, Vicinity
 from outpace.tuner.strategies.correlation import Axis, Correlation, embedding
 from outpace.tuner.strategies.outlook import Outlook
 
@@ -31,7 +32,7 @@ Array = np.ndarray[Any, Any]
 SPREAD_OUT = 12
 BORROWED = 5
 """Points of other targets' records that are tried before there is a model."""
-GROWTH = 1.15
+GROWTH = 1.25
 """The correlation is drawn anew when the timings have become more by this factor."""
 ELITE = 3
 """The best points whose neighbours are candidates."""
@@ -58,6 +59,8 @@ class SurrogateSearch:
         spread_out: int = SPREAD_OUT,
     ) -> None:
         self._space = space
+        self._vicinity = Vicinity(space)
+        self._corners = [_corners(parameter) for parameter in space.parameters]
         self._seed = seed
         self._correlation = Correlation.of(tuple(Axis(p) for p in space.parameters))
         borrowed = Borrowed(space, self._correlation.axes, warm)
@@ -93,27 +96,29 @@ class SurrogateSearch:
         """Take in outcomes one by one, so that it does not matter how many came at once."""
         while self._digested < len(self._told):
             point = self._told[self._digested]
-            before = self._elite(1)
+            best = min((self._seconds[p] for p in self._told[: self._digested]), default=inf)
             self._digested += 1
             if self._outlook is not None:
-                self._outlook.add(point)
+                self._outlook.tell(point)
             if self._digested == self._next_draw:
                 self._renew()
-            elif self._outlook is not None and self._elite(1) != before:
-                self._outlook.extend(around(self._space, point, self._rng(self._digested)))
+            elif self._outlook is not None and self._seconds[point] < best:
+                self._outlook.extend(self._vicinity.around([point], self._rng(self._digested)))
 
     def _renew(self) -> None:
         """Learn the correlation again, and make a model that follows it."""
         told = self._told[: self._digested]
         points, targets = np.array(told), log_odds_of_ranks(self._of(told))
-        rng = self._rng(self._digested)
+        rng, unexplained = self._rng(self._digested), targets
         if self._borrowed is not None:
             scores = self._borrowed.scores(points)
-            targets = targets - scores @ weights_of(scores, targets)
-        self._correlation = self._correlation.redrawn(points, targets, rng)
-        candidates = candidates_of(self._space, self._elite(ELITE), rng)
-        tried = list(dict.fromkeys([*told, *self._asked]))
-        self._outlook = Outlook(self._correlation, candidates, tried, self._borrowed)
+            unexplained = targets - scores @ weights_of(scores, targets)
+        self._correlation = self._correlation.redrawn(points, unexplained, rng)
+        candidates = self._vicinity.candidates(self._elite(ELITE), rng)
+        known = set(told)
+        pending = [point for point in self._asked if point not in known]
+        self._outlook = Outlook(self._correlation, candidates, told, pending, self._borrowed)
+        self._outlook.narrow(targets)
         self._next_draw = max(self._digested + 1, int(self._digested * GROWTH))
 
     def _elite(self, count: int) -> list[Point]:
@@ -137,8 +142,7 @@ class SurrogateSearch:
             self._outlook.extend(self._untried())
         if not self._outlook.is_open:
             return None
-        scores = log_odds_of_ranks(self._of(self._told))
-        return self._outlook.choose(dict(zip(self._told, scores.tolist(), strict=True)))
+        return self._outlook.choose(log_odds_of_ranks(self._of(self._told)))
 
     def _spread_out(self) -> Point | None:
         """A borrowed point, or else the drawn one that is farthest from all that were tried."""
@@ -147,31 +151,30 @@ class SurrogateSearch:
         if waiting is not None:
             return waiting
         rng = self._rng(0, len(tried))
-        points = untried(self._space, self._as_array(tried), rng)
-        if not len(points) or not tried:
-            return _point(points[rng.integers(len(points))]) if len(points) else None
-        drawn = points[rng.integers(len(points), size=FARTHEST_OF)]
+        drawn = self._vicinity.untried(self._as_array(tried), rng, FARTHEST_OF)
+        if not len(drawn) or not tried:
+            return _point(drawn[rng.integers(len(drawn))]) if len(drawn) else None
         gaps = np.abs(self._places(drawn)[:, None] - self._places(self._as_array(tried))[None])
         return _point(drawn[gaps.sum(axis=2).min(axis=1).argmax()])
 
     def _untried(self) -> Array:
         tried = dict.fromkeys([*self._told, *self._asked])
         rng = self._rng(len(tried), len(tried))
-        return untried(self._space, self._as_array(tried), rng)
+        return self._vicinity.untried(self._as_array(tried), rng, DRAWN)
 
     def _as_array(self, points: Iterable[Point]) -> Array:
         return np.array(list(points), dtype=np.int64).reshape(-1, len(self._space.parameters))
 
     def _places(self, points: Array) -> Array:
-        """Points in the unit cube, a corner for every value of a parameter without order."""
-        columns: list[Array] = []
-        for parameter, column in zip(self._space.parameters, points.T, strict=True):
-            places = embedding(parameter)
-            if places is None:
-                columns.extend((np.eye(len(parameter.values)) / 2)[column].T)
-            else:
-                columns.append(places[column])
-        return np.stack(columns, axis=1)
+        """Points in the unit cube, (n, dimensions)."""
+        corners = [c[own] for c, own in zip(self._corners, points.T, strict=True)]
+        return np.concatenate(corners, axis=1)
+
+
+def _corners(parameter: Parameter) -> Array:
+    """Where values lie in the cube, (values, d): in a corner each where they have no order."""
+    places = embedding(parameter)
+    return np.eye(len(parameter.values)) / 2 if places is None else places[:, None]
 
 
 def _point(row: Array) -> Point:

@@ -70,7 +70,7 @@ def respond(
             answer.show(stdout_console())
         return answer
 
-    with _stdout_reserved() if as_json else contextlib.nullcontext(), _plain_warnings():
+    with stdout_reserved() if as_json else contextlib.nullcontext(), _plain_warnings():
         outcome = _attempt(work_and_show, interrupted)
     if isinstance(outcome, _Failure):
         _print_failure(outcome)
@@ -162,7 +162,7 @@ def _plain_warnings() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _stdout_reserved() -> Iterator[None]:
+def stdout_reserved() -> Iterator[None]:
     """Send to stderr what this process, its libraries and its children write to stdout."""
     sys.stdout.flush()
     kept = os.dup(1)

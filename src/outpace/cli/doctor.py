@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from outpace.cli.boundary import Answer, respond
 from outpace.cli.exits import ExitCode
-from outpace.cli.models import BaseUrlOption, ModelOption, model_findings, model_options
+from outpace.cli.models import (
+    BaseUrlOption,
+    EngineOptionsOption,
+    ModelOption,
+    asked_model,
+    model_findings,
+)
 from outpace.cli.options import JsonOption
+from outpace.cli.settings import read_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,12 +28,21 @@ if TYPE_CHECKING:
     from outpace.cli.probes import Finding
 
 
+class Asking(StrEnum):
+    """Who asks a model."""
+
+    OPENAI = "openai"
+    VLLM = "vllm"
+
+
 def doctor(
     llm: Annotated[
-        bool, typer.Option("--llm", help="Try the server of a model too, with small requests.")
+        bool, typer.Option("--llm", help="Try a model too, with small requests.")
     ] = False,
+    drafter: Annotated[Asking, typer.Option(help="Who asks that model.")] = Asking.OPENAI,
     base_url: BaseUrlOption = None,
     model: ModelOption = None,
+    engine_options: EngineOptionsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what this machine offers, and how to get what is missing.
@@ -35,7 +53,15 @@ def doctor(
     def work() -> Answer:
         from outpace.cli.probes import examine  # noqa: PLC0415
 
-        options = model_options(base_url, model) if llm else None
+        options = None
+        if llm:
+            options = asked_model(
+                drafter.value,
+                base_url,
+                model,
+                engine_options=engine_options,
+                settings=read_settings(Path.cwd()),
+            )
         findings = examine()
         if options is not None:
             findings += model_findings(options)

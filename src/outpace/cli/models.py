@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import msgspec
 import typer
 
 from outpace import environment
 from outpace.cli.probes import Finding
+from outpace.cli.settings import Settings
 from outpace.errors import EnvironmentError_, UsageError
 
 if TYPE_CHECKING:
-    from outpace.codegen.llm.options import ModelOptions, Prices
+    from outpace.codegen.llm.options import EngineOptions, ModelOptions, Prices
 
 _PANEL = "Drafting by a model"
+T = TypeVar("T")
 
 BaseUrlOption = Annotated[
     str | None,
@@ -26,7 +30,21 @@ BaseUrlOption = Annotated[
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Model for --drafter openai.", rich_help_panel=_PANEL),
+    typer.Option(
+        metavar="NAME",
+        help="Model for --drafter openai; for vllm the model's folder.",
+        rich_help_panel=_PANEL,
+    ),
+]
+EngineOptionsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--engine-options",
+        metavar="FILE",
+        help="JSON object with more arguments of vllm.LLM for --drafter vllm, such as "
+        "max_model_len or tensor_parallel_size.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 RoundsOption = Annotated[
     int | None, typer.Option(help="Times the model is asked; default: 4.", rich_help_panel=_PANEL)
@@ -92,47 +110,75 @@ def model_options(
     most_minutes: float | None = None,
     price: str | None = None,
     docstrings: bool = True,
+    settings: Settings = Settings(),
+    engine: EngineOptions | None = None,
 ) -> ModelOptions:
-    """What these options say, with defaults for those that were not given.
+    """What these options say; those that were not given come from the settings.
+
+    The address comes from the option, else from OPENAI_BASE_URL, else from the settings; an engine
+    has none. Minutes are the caller's to limit, who limits the evaluation by them too.
 
     Raises:
         UsageError: Model or address is missing, or a value is out of range.
     """
     from outpace.codegen.llm.options import ModelOptions  # noqa: PLC0415
 
-    address = base_url or environment.model_url()
-    if model is None or address is None:
+    name = _either(model, settings.model)
+    address = base_url or environment.model_url() or settings.base_url
+    if engine is not None:
+        name, address = engine.folder.resolve().name, None
+    elif name is None or address is None:
         raise UsageError(
             "asking a model needs its name and its server; write --model NAME and "
-            "--base-url http://localhost:8000/v1, or set OPENAI_BASE_URL"
+            "--base-url http://localhost:8000/v1, set OPENAI_BASE_URL, or give model and base-url "
+            "in [tool.outpace] of pyproject.toml"
         )
-    given = {"rounds": rounds, "samples": samples}
+    told = _either(price, settings.price)
+    counts = {
+        "rounds": _either(rounds, settings.rounds),
+        "samples": _either(samples, settings.samples),
+    }
     return ModelOptions(
         address,
-        model,
+        name,
         docstrings=docstrings,
-        most_tokens=most_tokens,
-        most_cost=most_cost,
+        most_tokens=_either(most_tokens, settings.max_tokens_total),
+        most_cost=_either(most_cost, settings.max_cost),
         most_minutes=most_minutes,
-        prices=None if price is None else _prices(price),
-        **{name: value for name, value in given.items() if value is not None},
+        engine=engine,
+        prices=None if told is None else _prices(told),
+        **{key: value for key, value in counts.items() if value is not None},
     )
 
 
 def asked_model(
-    drafters: str, base_url: str | None, model: str | None, **options: Any
+    drafters: str,
+    base_url: str | None,
+    model: str | None,
+    *,
+    engine_options: Path | None = None,
+    settings: Settings = Settings(),
+    **options: Any,
 ) -> ModelOptions | None:
-    """As `model_options`, and None where no model drafts.
+    """As `model_options`, and None where no model drafts, whatever the settings name.
 
     Raises:
         UsageError: As there, or a model is named that would not be asked.
     """
-    from outpace.tuner.drafting import MODEL  # noqa: PLC0415
+    from outpace.tuner.drafting import ENGINE, MODEL  # noqa: PLC0415
 
-    if MODEL in drafters.split(","):
-        return model_options(base_url, model, **options)
+    names = [name.strip() for name in drafters.split(",")]
+    if ENGINE in names:
+        if base_url is not None:
+            raise UsageError("the drafter vllm asks no server; leave --base-url out, or ask openai")
+        engine = _engine(_either(model, settings.model), engine_options)
+        return model_options(None, model, settings=settings, engine=engine, **options)
+    if engine_options is not None:
+        raise UsageError("--engine-options needs --drafter vllm, or builtin,vllm")
+    if MODEL in names:
+        return model_options(base_url, model, settings=settings, **options)
     if model is not None:
-        raise UsageError("--model needs --drafter openai, or builtin,openai")
+        raise UsageError("--model needs --drafter openai, vllm, or builtin with one of them")
     return None
 
 
@@ -147,7 +193,7 @@ def model_findings(options: ModelOptions) -> list[Finding]:
     form = found.abilities.enforcement
     context = f"{found.context} tokens" if found.context is not None else "not told"
     return [
-        Finding("model", ok=True, value=f"{options.model} at {options.base_url} answers"),
+        Finding("model", ok=True, value=f"{options.label} answers"),
         Finding(
             "model: form of replies",
             ok=form is not None,
@@ -168,6 +214,28 @@ def model_findings(options: ModelOptions) -> list[Finding]:
         ),
         Finding("model: context", ok=True, value=context),
     ]
+
+
+def _engine(folder: str | None, file: Path | None) -> EngineOptions:
+    """The engine that loads this folder, with the arguments in this file."""
+    from outpace.codegen.llm.options import EngineOptions  # noqa: PLC0415
+
+    if folder is None:
+        raise UsageError("the drafter vllm needs a model; write --model FOLDER")
+    if file is None:
+        return EngineOptions(Path(folder))
+    try:
+        arguments = msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError, ValueError) as error:
+        raise UsageError(
+            f"--engine-options {file} holds no JSON object of arguments of vllm.LLM: {error}"
+        ) from error
+    return EngineOptions(Path(folder), arguments)
+
+
+def _either(given: T | None, default: T | None) -> T | None:
+    """What was given, even if it is 0, which is then refused."""
+    return default if given is None else given
 
 
 def _prices(text: str) -> Prices:

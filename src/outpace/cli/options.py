@@ -22,8 +22,8 @@ DrafterOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Who writes the drafts: builtin, openai, replay:FOLDER, or some of them with commas; "
-        "default: builtin.",
+        help="Who writes the drafts: builtin, openai, vllm, replay:FOLDER, or some of them with "
+        "commas; default: builtin.",
     ),
 ]
 LanguagesOption = Annotated[

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from outpace.codegen.inputs import Case
     from outpace.codegen.llm.budget import Spent
     from outpace.tuner.api import CheckResult, Result
+    from outpace.tuner.worth import Side, Worth
 
 _LISTED = 5
 
@@ -47,6 +48,8 @@ def show_campaign(
         _print_promotions(console, result, override)
     if result.spent is not None:
         console.print(Text(_cost(result, result.spent)), soft_wrap=True)
+    if result.worth is not None:
+        console.print(Text(what_the_loop_bought(result.worth)), soft_wrap=True)
     _print_notes(console, [note for note in result.notes if note not in told])
 
 
@@ -148,6 +151,42 @@ def _cost(result: Result, spent: Spent) -> str:
     promoted = len(result.others) + 1
     tokens = round(spent.tokens / promoted)
     return f"{sentence}: ${result.cost_per_promotion:.4f} and {tokens} tokens per promoted kernel"
+
+
+_VERDICTS = {
+    "loop": "the rounds have paid",
+    "samples": "the rounds have not paid",
+    "neither": "screening cannot tell them apart",
+}
+
+
+def what_the_loop_bought(worth: Worth) -> str:
+    """One sentence: several rounds against samples of the first prompts at equal tokens."""
+    if worth.loop is not None and worth.samples is not None and worth.better is not None:
+        tokens = style.plural(min(worth.loop.tokens, worth.samples.tokens), "token")
+        return (
+            f"what the loop bought: {_side(worth.loop)} in rounds, {_side(worth.samples)} samples "
+            f"of the first prompts, for {tokens} each: {_VERDICTS[worth.better]}"
+        )
+    missing, side = worth.missing, worth.loop or worth.samples
+    if missing is None or side is None:
+        return "what the loop bought is not known"
+    way = "in rounds" if worth.loop is not None else "samples of the first prompts"
+    return (
+        f"what the loop bought is not known yet: {_side(side)} {way}, for "
+        f"{style.plural(side.tokens, 'token')}; a campaign with --rounds {missing.rounds} "
+        f"--samples {missing.samples} would tell"
+    )
+
+
+def _side(side: Side) -> str:
+    """Its best draft as it was screened, because that is measured alike on both sides."""
+    if side.screened is None:
+        return f"nothing right among {side.replies}"
+    told = f"{style.ratio(side.screened)} screened"
+    if side.confirmed is not None:
+        told += f", {style.interval(side.confirmed)} confirmed,"
+    return f"{told} as the best of {side.replies}"
 
 
 def why_nothing(result: Result) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,7 @@ from outpace.cli.exits import of_campaign
 from outpace.cli.models import (
     BaseUrlOption,
     CostOption,
+    EngineOptionsOption,
     MinutesOption,
     ModelOption,
     NoDocstringsOption,
@@ -39,7 +42,7 @@ from outpace.cli.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from outpace.codegen.reference import Reference
-    from outpace.tuner.api import Budget
+    from outpace.tuner.api import Budget, Result
 
 RESUMABLE = "interrupted; nothing is lost, the same command goes on where this one stopped"
 
@@ -65,6 +68,7 @@ def tune(
     strategy: StrategyOption = None,
     base_url: BaseUrlOption = None,
     model: ModelOption = None,
+    engine_options: EngineOptionsOption = None,
     rounds: RoundsOption = None,
     samples: SamplesOption = None,
     max_tokens_total: TokensOption = None,
@@ -83,17 +87,16 @@ def tune(
     """
 
     def work() -> Answer:
-        from outpace.codegen.reference import load_reference  # noqa: PLC0415
         from outpace.tuner.search import DEFAULT  # noqa: PLC0415
 
-        loaded = load_reference(reference)
-        settings = read_settings(loaded.folder)
+        loaded, settings = _loaded(reference)
         names = drafter or settings.drafter
-        spent = within_minutes(_budget(budget, settings), max_minutes)
+        spent = _limited(budget_of(budget, settings), max_minutes, settings)
         asked = asked_model(
             names,
             base_url,
             model,
+            engine_options=engine_options,
             rounds=rounds,
             samples=samples,
             most_tokens=max_tokens_total,
@@ -101,6 +104,7 @@ def tune(
             most_minutes=spent.minutes,
             price=price,
             docstrings=not no_docstrings,
+            settings=settings,
         )
         return _tuned(
             promoted or environment.promoted_override() or settings.promoted,
@@ -119,7 +123,25 @@ def tune(
     respond(work, as_json=as_json, interrupted=RESUMABLE)
 
 
-def _budget(given: str | None, settings: Settings) -> Budget:
+def _loaded(reference: str) -> tuple[Reference, Settings]:
+    """A reference, and the settings of its project."""
+    from outpace.codegen.reference import load_reference  # noqa: PLC0415
+
+    loaded = load_reference(reference)
+    return loaded, read_settings(loaded.folder)
+
+
+def _limited(budget: Budget, minutes: float | None, settings: Settings) -> Budget:
+    """The budget within the minutes that the option gives, else the settings."""
+    return within_minutes(budget, settings.max_minutes if minutes is None else minutes)
+
+
+def budget_of(given: str | None, settings: Settings) -> Budget:
+    """The budget of `--budget`, else of the settings, else none.
+
+    Raises:
+        UsageError: It is not understood.
+    """
     from outpace.tuner.api import Budget  # noqa: PLC0415
 
     text = given if given is not None else settings.budget
@@ -128,11 +150,23 @@ def _budget(given: str | None, settings: Settings) -> Budget:
 
 def _tuned(override: Path | None, quiet: bool, loaded: Reference, **options: Any) -> Answer:
     """Tune while the user watches; the options are those of `outpace.tuner.api.tune`."""
-    from outpace.cli import payloads, summary, watch  # noqa: PLC0415
     from outpace.tuner import api  # noqa: PLC0415
 
+    return watched(partial(api.tune, loaded, **options), override, quiet)
+
+
+def watched(work: Callable[..., Result], override: Path | None, quiet: bool) -> Answer:
+    """The answer of work on a campaign, during which the user watches.
+
+    Args:
+        work: Takes `promoted` and `observer`.
+        override: Folder for promotions instead of the usual one.
+        quiet: Show no progress.
+    """
+    from outpace.cli import payloads, summary, watch  # noqa: PLC0415
+
     with watch.watching(quiet=quiet) as observer:
-        result = api.tune(loaded, promoted=override, observer=observer, **options)
+        result = work(promoted=override, observer=observer)
     return Answer(
         payloads.tuned(result),
         lambda console: summary.show_campaign(console, result, override, observer.told),

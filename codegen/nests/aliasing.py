@@ -1,0 +1,166 @@
+"""What the source of a function says about names that may stand for the same memory.
+
+While lifting, a name that is bound again inside a loop keeps its memory, so `b = a` there becomes a
+copy. That is right only if neither array is written in place while Python would see one array.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+
+Functions = Mapping[str, ast.FunctionDef]
+_WRITING_METHODS = ("fill", "sort", "resize", "put", "partition", "itemset", "setflags")
+
+
+def is_copy_safe(function: ast.FunctionDef, functions: Functions, names: set[str]) -> bool:
+    """Whether none of these names, nor one that may be a view of them, is written in place."""
+    return not _related(function, names) & set(written_in_place(function, functions))
+
+
+def is_fresh_copy_safe(
+    function: ast.FunctionDef, functions: Functions, block: Sequence[ast.stmt], node: ast.stmt
+) -> bool:
+    """Whether `x = y` in a block follows `y = <new array>` there, and `y` is written between only.
+
+    Neither is written afterwards, so it does not matter that they are one array from then on.
+    """
+    match node:
+        case ast.Assign(targets=[ast.Name(id=x)], value=ast.Name(id=y)):
+            pass
+        case _:
+            return False
+    end = next((k for k, s in enumerate(block) if s is node), None)
+    if end is None:
+        return False
+    made = [k for k, s in enumerate(block[:end]) if _binds_new(s, y)]
+    others = _related(function, {x, y}) - {y}
+    written = list(written_in_place(function, functions))
+    if not made or others & set(written):
+        return False
+    between = list(written_in_place(ast.Module(list(block[made[-1] + 1 : end]), []), functions))
+    return between.count(y) == written.count(y)
+
+
+def written_in_place(node: ast.AST, functions: Functions, depth: int = 0) -> Iterator[str]:
+    """Names whose arrays are written by stores, updates, methods or helpers, once per place."""
+    for part in ast.walk(node):
+        match part:
+            case ast.Subscript(ctx=ast.Store()) | ast.Attribute(ctx=ast.Store()):
+                yield from _roots(part)
+            case ast.AugAssign(target=ast.Name(id=name)):
+                yield name
+            case ast.Call(func=ast.Attribute(value=owner, attr=method)) if (
+                method in _WRITING_METHODS or method in ("copyto", "fill_diagonal", "place")
+            ):
+                yield from _roots(owner)
+                yield from (n for a in part.args[:1] for n in _roots(a))
+            case ast.Call(func=ast.Name(id=called)) if called in functions and depth < 8:
+                yield from _written_by_helper(part, functions[called], functions, depth)
+            case _:
+                pass
+        if isinstance(part, ast.Call):
+            yield from (n for k in part.keywords if k.arg == "out" for n in _roots(k.value))
+
+
+def _written_by_helper(
+    call: ast.Call, helper: ast.FunctionDef, functions: Functions, depth: int
+) -> Iterator[str]:
+    """Roots of the arguments that a helper writes."""
+    written = _related(helper, set(written_in_place(helper, functions, depth + 1)))
+    given = dict(zip((a.arg for a in helper.args.args), call.args, strict=False))
+    given |= {k.arg: k.value for k in call.keywords if k.arg is not None}
+    for name, value in given.items():
+        if name in written:
+            yield from _roots(value)
+
+
+def writes_arguments(helper: ast.FunctionDef, functions: Functions) -> bool:
+    """Whether a helper may write into what it is given."""
+    written = _related(helper, set(written_in_place(helper, functions, 1)))
+    return bool(written & {a.arg for a in helper.args.args})
+
+
+def _related(function: ast.AST, names: set[str]) -> set[str]:
+    """The names, and all that assignments may make views of the same arrays."""
+    pairs: list[tuple[set[str], set[str]]] = []
+    for part in ast.walk(function):
+        if isinstance(part, ast.Assign):
+            targets = {n for t in part.targets for n in _bound(t)}
+            pairs.append((targets, set(_may_show(part.value))))
+        elif isinstance(part, ast.For):
+            pairs.append((set(_bound(part.target)), set(_may_show(part.iter))))
+    found = set(names)
+    size = -1
+    while size < len(found):
+        size = len(found)
+        for targets, sources in pairs:
+            if found & (targets | sources) and sources:
+                found |= targets | sources
+    return found
+
+
+def _bound(target: ast.expr) -> Iterator[str]:
+    if isinstance(target, ast.Name):
+        yield target.id
+    elif isinstance(target, ast.Tuple | ast.List):
+        for part in target.elts:
+            yield from _bound(part)
+
+
+def _may_show(value: ast.expr) -> Iterator[str]:
+    """Names of arrays of which the value may be, or hold, a view."""
+    match value:
+        case ast.Name(id=name):
+            yield name
+        case ast.Subscript(value=base) | ast.Attribute(value=base) | ast.Starred(value=base):
+            yield from _may_show(base)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            for part in parts:
+                yield from _may_show(part)
+        case ast.IfExp(body=body, orelse=orelse):
+            yield from _may_show(body)
+            yield from _may_show(orelse)
+        case ast.Call(func=function, args=arguments):
+            method = function.attr if isinstance(function, ast.Attribute) else ""
+            if method in _COPYING:
+                return
+            if isinstance(function, ast.Attribute):
+                yield from _may_show(function.value)
+            for argument in arguments:
+                yield from _may_show(argument)
+        case _:
+            pass
+
+
+_COPYING = frozenset(
+    {
+        "copy", "zeros_like", "ones_like", "empty_like", "full_like", "array", "sum", "mean", "max",
+        "min", "exp", "sqrt", "log", "sin", "cos", "where", "maximum", "minimum", "abs", "dot",
+        "matmul", "outer", "roll", "clip", "astype", "zeros", "ones", "empty", "full", "add",
+        "subtract", "multiply", "divide", "concatenate", "hstack", "vstack", "stack", "tanh",
+        "power", "absolute", "flatten", "einsum", "cumsum", "square",
+    }
+)  # fmt: skip
+"""Functions and methods that never return a view."""
+
+
+def _roots(node: ast.expr) -> Iterator[str]:
+    """The name that a chain of subscripts, attributes and methods starts from."""
+    while isinstance(node, ast.Subscript | ast.Attribute | ast.Call):
+        if isinstance(node, ast.Call):
+            yield from (n for a in node.args for n in _roots(a))
+            node = node.func
+        else:
+            node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id
+
+
+def _binds_new(s: ast.stmt, name: str) -> bool:
+    """Whether a statement binds a name to an array that nothing else holds."""
+    match s:
+        case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
+            return not list(_may_show(value))
+        case _:
+            return False

@@ -1,0 +1,13 @@
+"""The passes that follow fusion where the program is written in C."""
+
+from __future__ import annotations
+
+from outpace.codegen.nests.invariants import invariants_out
+from outpace.codegen.nests.ir import Program
+from outpace.codegen.nests.landing import landed
+from outpace.codegen.nests.share import shared
+
+
+def prepared(program: Program) -> Program:
+    """The program with invariants out of loops, last states in outputs and shared parts named."""
+    return shared(landed(invariants_out(program)))
