@@ -29,8 +29,8 @@ _OVERHEAD = 20e-6
 """Seconds below which a call and the start of threads cost as much as the work."""
 _NEAR = 2.0
 """Times the least time that memory allows, up to which memory is what limits."""
-_FOLDERS = re.compile(r"(?<![\w./*)-])(?:/[\w.@+~-]+){2,}/(?=[\w.@+~-])")
-"""Of an absolute path: they may hold the user's name, and are of no use to a model."""
+_LOCAL = re.compile(r"(?<![\w./*)-])(?:/[\w.@+~-]+){2,}/(?=[\w.@+~-])| at 0x[0-9a-f]+")
+"""Folders of an absolute path, which may hold the user's name, and addresses in memory."""
 
 
 def feedback(standing: Standing, contract: Contract, machine: Machine) -> str:
@@ -85,7 +85,8 @@ def _different(failures: Sequence[Trial]) -> list[Trial]:
     """One of each kind; variants of one draft mostly fail alike."""
     kinds: dict[tuple[Status, str], Trial] = {}
     for trial in failures:
-        kinds.setdefault((trial.status, "" if trial.counterexample else trial.reason), trial)
+        reason = "" if trial.counterexample else _LOCAL.sub("", trial.reason)
+        kinds.setdefault((trial.status, reason), trial)
     return list(kinds.values())
 
 
@@ -95,9 +96,9 @@ def _failure(trial: Trial) -> str:
     if trial.counterexample is not None and trial.counterexample.mismatch is not None:
         lines.append(_counterexample(trial.counterexample))
     else:
-        lines.append(clean(_FOLDERS.sub("", trial.reason), 600))
+        lines.append(clean(_LOCAL.sub("", trial.reason), 600))
     if trial.details:
-        lines.append(_first_errors(_FOLDERS.sub("", trial.details)))
+        lines.append(_first_errors(_LOCAL.sub("", trial.details)))
     return "\n".join(lines)
 
 

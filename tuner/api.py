@@ -176,7 +176,7 @@ def judge(
         StorageError: Journal or promotion cannot be written.
     """
     truth = _reference_of(reference)
-    _refuse_unavailable(draft.language)
+    refuse_unavailable(draft.language)
     chosen = workloads_of(truth, workloads)
     if not dry_run:
         _prepare_folder(truth, promoted, observer)
@@ -234,7 +234,7 @@ def open_campaign(
     """
     refuse_unknown(strategy)
     for language in languages:
-        _refuse_unavailable(language)
+        refuse_unavailable(language)
     chosen = workloads_of(reference, workloads)
     _prepare_folder(reference, promoted, observer)
     with _journal(reference, drafter, fresh=fresh, folder=journals) as journal:
@@ -334,7 +334,8 @@ def _reference_of(given: Any) -> Reference:
     )
 
 
-def _refuse_unavailable(language: str) -> None:
+def refuse_unavailable(language: str) -> None:
+    """Raise UsageError for a language that is unknown or off on this machine."""
     why = language_named(language).unavailable()
     if why is not None:
         raise UsageError(f"the language {language} is off: {why}")

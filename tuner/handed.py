@@ -13,7 +13,13 @@ from outpace.codegen.llm.languages import section
 from outpace.codegen.llm.standing import standings
 from outpace.codegen.reference import Reference
 from outpace.model import Draft
-from outpace.tuner.api import Result, conclude, open_campaign
+from outpace.tuner.api import (
+    Result,
+    conclude,
+    open_campaign,
+    refuse_unavailable,
+    workloads_of,
+)
 from outpace.tuner.campaign import Budget, Campaign
 from outpace.tuner.desk import DRAFTER
 from outpace.tuner.events import Message, Observer
@@ -58,12 +64,14 @@ class CampaignAssessor:
         terms: On which terms.
 
     Raises:
-        UsageError: No prompt can be written for a language.
+        UsageError: No such workload, or a language is off or no prompt can be written for it.
     """
 
     def __init__(self, reference: Reference, terms: Terms) -> None:
+        workloads_of(reference, terms.workloads)
         for language in terms.languages:
             section(language)
+            refuse_unavailable(language)
         self.reference = reference
         self.languages = terms.languages
         self.most_drafts = terms.drafts
@@ -83,7 +91,6 @@ class CampaignAssessor:
 
         Raises:
             ContractError: The reference cannot be judged.
-            UsageError: No such workload, or a language is off.
             StorageError: Journal or promotion cannot be written.
         """
         terms = self._terms

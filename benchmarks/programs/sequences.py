@@ -101,7 +101,9 @@ def deriche(alpha: float, image: Float64[np.ndarray, "w h"]) -> Float64[np.ndarr
     y2[:, -1] = 0.0
     y2[:, -2] = a3 * image[:, -1]
     for j in range(image.shape[1] - 3, -1, -1):
-        y2[:, j] = a3 * image[:, j + 1] + a4 * image[:, j + 2] + b1 * y2[:, j + 1] + b2 * y2[:, j + 2]
+        y2[:, j] = (
+            a3 * image[:, j + 1] + a4 * image[:, j + 2] + b1 * y2[:, j + 1] + b2 * y2[:, j + 2]
+        )
     out = c1 * (y1 + y2)
 
     y1[0, :] = a5 * out[0, :]

@@ -17,6 +17,7 @@ from outpace.codegen.nests.lift import lift
 from outpace.codegen.nests.pingpong import ping_ponged
 from outpace.codegen.nests.prepare_c import prepared
 from outpace.codegen.nests.reuse import reused
+from outpace.codegen.nests.unroll import unrolled
 from outpace.errors import NotLifted
 from outpace.model import Draft, Provenance
 
@@ -56,8 +57,8 @@ class BuiltinDrafter:
     def _in_c(self, task: DraftingTask, program: Program, notes: list[str]) -> Iterator[Draft]:
         contract = task.reference.contract
         fastmath = (False,) if contract.reproducible else (True, False)
-        for idea, form in c_forms(program):
-            for fast in fastmath:
+        for fast in fastmath:
+            for idea, form in c_forms(program, reorder=fast):
                 options = COptions(parallel=task.target.cores > 1, fastmath=fast)
                 try:
                     source = c_source(form, contract, options)
@@ -98,11 +99,11 @@ def numba_forms(program: Program) -> Iterator[tuple[str, Program]]:
         yield idea, hoisted(reused(fused(form)))
 
 
-def c_forms(program: Program) -> Iterator[tuple[str, Program]]:
+def c_forms(program: Program, *, reorder: bool) -> Iterator[tuple[str, Program]]:
     """What it becomes for C; forms that turn out the same are one."""
     seen: list[Program] = []
-    for idea, form in numba_forms(program):
-        final = prepared(form)
+    for idea, form in numba_forms(unrolled(program)):
+        final = prepared(form, reorder=reorder)
         if final not in seen:
             seen.append(final)
             yield idea, final

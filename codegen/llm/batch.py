@@ -111,6 +111,13 @@ class _Response(msgspec.Struct):
     body: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _Error(msgspec.Struct):
+    """OpenAI puts the message here, vLLM one level deeper."""
+
+    message: str | None = None
+    error: _Error | None = None
+
+
 class _Line(msgspec.Struct):
     custom_id: str
     response: _Response | None = None
@@ -152,6 +159,15 @@ def _completion(answer: _Line) -> Completion:
 
 
 def _text(raw: bytes) -> str:
+    """The message of an error, or all of it."""
+    try:
+        found: _Error | None = msgspec.json.decode(raw, type=_Error)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        found = None
+    while found is not None:
+        if found.message is not None:
+            return found.message
+        found = found.error
     return raw.decode(errors="replace")
 
 

@@ -18,7 +18,7 @@ import msgspec
 from outpace.codegen.llm.engine_messages import Answered, Ask, Failed, Ready, Refused, Said, Setup
 from outpace.codegen.llm.exchange import Reply, Usage
 
-_PATIENCE = 15.0
+_PATIENCE = 25.0
 """Seconds in which the process may end by itself once nobody listens."""
 _CHUNK = 1 << 16
 

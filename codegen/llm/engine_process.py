@@ -23,7 +23,7 @@ from outpace.errors import EnvironmentError_, StorageError
 
 MOST_BYTES = 32 << 20
 """Of one line; what is longer is no list of kernels."""
-PATIENCE = 20.0
+PATIENCE = 30.0
 """Seconds in which an idle engine may end by itself and give back shared memory."""
 _KILL_SECONDS = 10.0
 _LOOK_SECONDS = 0.01

@@ -140,11 +140,15 @@ class Builder:
                 return affine.symbol(scope[text])
         name = self.fresh(base)
         self.emit(Define(name, cast(e, "int64")))
-        if not any(isinstance(part, Variable | Load) for part in expressions(e)):
-            self._sizes[-1][text] = name  # variables may change before the same text recurs
+        if not any(self._may_change(part) for part in expressions(e)):
+            self._sizes[-1][text] = name
         if self.at_top:
             self._top_sizes.add(name)
         return affine.symbol(name)
+
+    def _may_change(self, e: Expression) -> bool:
+        """Whether the same expression may have another value later."""
+        return isinstance(e, Variable) or (isinstance(e, Load) and not self.is_constant(e.array))
 
     def reshaped(self, value: Value, shape: tuple[Affine, ...]) -> Value:
         """A whole array, or a copy of anything else, under another shape."""

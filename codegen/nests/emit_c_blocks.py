@@ -327,7 +327,9 @@ class Blocks:
         self.choices |= {COLUMNS} | ({ROWS} if tile.rows is not None else set())
         heads = [_range_head(r) for r in tile.outer]
         if tile.rows is not None:
-            heads.append(_range_head(tile.rows).replace(f"{tile.rows.name}++", f"{tile.rows.name} += {ROWS}"))
+            heads.append(
+                _range_head(tile.rows).replace(f"{tile.rows.name}++", f"{tile.rows.name} += {ROWS}")
+            )
         kind = self._accumulator(tile.total)
         lines = TileWriter(tile, self._expressions, kind, _range_head).lines()
         for head in reversed(heads):
@@ -361,7 +363,8 @@ class Blocks:
         before, value = self._reductions(r.body, Place.ALONE)
         step = _step(name, r.kind, self._expressions.text(value), c_type(r.dtype), nan=has_nan)
         lines = [f"{kind} {name} = {start};"]
-        lines += [f"bool {name}_nan = false;"] if has_nan else []
+        flag = "int32_t" if r.dtype == "float32" else "int64_t"  # vectors as wide as the values
+        lines += [f"{flag} {name}_nan = 0;"] if has_nan else []
         combined = self._clause(name, r, has_nan=has_nan)
         last = len(r.ranges) - 1
         threads = place is Place.OUTSIDE and len(r.ranges) >= self._worth_threads and combined
@@ -392,7 +395,7 @@ class Blocks:
         if is_inexact and not self._reorder:
             return ""
         clause = f" reduction({_CLAUSES[r.kind]} : {name})"
-        return f"{clause} reduction(|| : {name}_nan)" if has_nan else clause
+        return f"{clause} reduction(| : {name}_nan)" if has_nan else clause
 
 
 _CLAUSES = {
@@ -413,7 +416,7 @@ def _step(name: str, kind: Reduction, value: str, dtype: str, *, nan: bool) -> l
             f"const {dtype} next = {value};",
             f"{name} = next {sign} {name} ? next : {name};",
         ]
-        return [*lines, *([f"{name}_nan = {name}_nan || next != next;"] if nan else [])]
+        return [*lines, *([f"{name}_nan |= next != next;"] if nan else [])]
     if kind in (Reduction.ANY, Reduction.ALL):
         return [f"{name} = {name} {_CLAUSES[kind]} ({value});"]
     sign = _CLAUSES[kind]

@@ -157,7 +157,7 @@ def _ufunc_method(known: Call, ufunc: str, method: str) -> Lifted:
     return reductions.HANDLERS[kind](Call(known.builder, kind, (given["a"], axis), {}))
 
 
-def _builtin(
+def _builtin(  # noqa: PLR0911  (a dispatch)
     builder: Builder, name: str, arguments: list[Lifted], keywords: Mapping[str, Lifted]
 ) -> Lifted:
     if keywords:
@@ -169,9 +169,7 @@ def _builtin(
         if isinstance(owner, Selection):
             return size(builder, owner)
         return shaping.length(builder, value_of(owner, name))
-    if name == "sum" and len(arguments) == 1 and isinstance(arguments[0], tuple):
-        return _summed(arguments[0])
-    if name in ("min", "max") and len(arguments) == 1 and isinstance(arguments[0], tuple):
+    if name in ("sum", "min", "max") and len(arguments) == 1 and isinstance(arguments[0], tuple):
         arguments = list(arguments[0])
     values = tuple(value_of(a, name) for a in arguments)
     if name == "abs" and len(values) == 1:
@@ -180,13 +178,15 @@ def _builtin(
         return elementwise.extreme(Op.SMALLER if name == "min" else Op.LARGER, values)
     if name == "pow" and len(values) == 2:
         return elementwise.elementwise(Op.POWER, power, *values)
+    if name == "sum" and values and not any(v.is_array for v in values):
+        return _summed(values)
     raise NotLifted(f"a call of {name} here")
 
 
-def _summed(parts: tuple[Lifted, ...]) -> Value:
+def _summed(parts: tuple[Value, ...]) -> Value:
     total = literal(0)
     for part in parts:
-        total = elementwise.elementwise(Op.ADD, add, total, value_of(part, "sum"))
+        total = elementwise.elementwise(Op.ADD, add, total, part)
     return total
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from outpace.codegen.nests.fold import folded
 from outpace.codegen.nests.invariants import invariants_out
 from outpace.codegen.nests.ir import Program
 from outpace.codegen.nests.landing import landed
 from outpace.codegen.nests.share import shared
 
 
-def prepared(program: Program) -> Program:
-    """The program with invariants out of loops, last states in outputs and shared parts named."""
-    return shared(landed(invariants_out(program)))
+def prepared(program: Program, *, reorder: bool) -> Program:
+    """The program with invariants out of loops, last states in outputs and shared parts named.
+
+    Args:
+        program: After fusion.
+        reorder: Whether sums may be reordered, so that one loop may hold several.
+    """
+    program = landed(invariants_out(program))
+    return shared(folded(program) if reorder else program)

@@ -21,7 +21,7 @@ from outpace.codegen.nests.ir import (
     Store,
 )
 from outpace.codegen.nests.printer import expression_text
-from outpace.codegen.nests.values import Lifted, Value, cast, stored
+from outpace.codegen.nests.values import Lifted, Selection, Value, cast, stored
 from outpace.errors import NotLifted
 from outpace.model import Output
 
@@ -49,6 +49,8 @@ def deliver(
         raise NotLifted(f"it returns {len(values)} values, annotated are {len(outputs)}")
     taken: dict[str, str] = {}
     for output, value in zip(outputs, values, strict=True):
+        if isinstance(value, Selection):
+            raise NotLifted("a boolean mask selects a number of elements that depends on the data")
         if not isinstance(value, Value):
             raise NotLifted(f"the returned {output.name} is neither a number nor an array")
         if output.scalar:

@@ -325,9 +325,8 @@ def diagonal(builder: Builder, value: Value) -> Value:
 
 def _diagonal(call: Call) -> Lifted:
     value = call.only(1)[0]
-    if call.name == "diag":
-        if len(value.shape) == 1:
-            return _diagonal_matrix(value)
+    if call.name == "diag" and len(value.shape) == 1:
+        return _diagonal_matrix(value)
     return diagonal(call.builder, value)
 
 

@@ -17,6 +17,7 @@ from outpace.codegen.nests.ir import (
     Cast,
     Expression,
     Load,
+    Loop,
     Nest,
     Op,
     Program,
@@ -38,7 +39,7 @@ def shared(program: Program) -> Program:
 
     def visit(s: Statement) -> Statement:
         nonlocal count
-        if isinstance(s, Nest) and all(isinstance(part, Store | Assign) for part in s.body):
+        if isinstance(s, Nest | Loop) and all(isinstance(p, Store | Assign) for p in s.body):
             names, body = _shared(s.body, prefix, count)
             count += names
             return replace(s, body=body)

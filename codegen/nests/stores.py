@@ -51,16 +51,12 @@ def check_target(builder: Builder, target: Value) -> None:
 
 def _without_unit_axes(value: Value, rank: int) -> Value:
     """Leading axes of extent 1 do not matter."""
-    while len(value.shape) > rank and value.shape[0] == affine.ONE:
-        inner = value
-        zero = Position(affine.ZERO)
-        value = Value(
-            inner.dtype,
-            inner.shape[1:],
-            lambda i, v=inner: v.at((zero, *i)),
-            storage=inner.storage,  # type: ignore[misc]
-        )
-    return value
+    extra = len(value.shape) - rank
+    if extra <= 0 or any(n != affine.ONE for n in value.shape[:extra]):
+        return value
+    zeros = (Position(affine.ZERO),) * extra
+    shape = value.shape[extra:]
+    return Value(value.dtype, shape, lambda i: value.at((*zeros, *i)), storage=value.storage)
 
 
 def _here(value: Value) -> tuple[Position, ...]:

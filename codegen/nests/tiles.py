@@ -119,9 +119,7 @@ def _side_by_side(total: Reduce, column: str) -> bool:
 
 def _shares(total: Reduce, row: str, column: str) -> bool:
     """Whether rows load the same in some column."""
-    return any(
-        column in _names(e) and row not in _names(e) for e in _loads(total)
-    )
+    return any(column in _names(e) and row not in _names(e) for e in _loads(total))
 
 
 def _loads(total: Reduce) -> list[Load]:

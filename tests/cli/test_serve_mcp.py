@@ -226,6 +226,7 @@ def test_without_the_extra_it_says_what_to_install(outpace, monkeypatch):
         (["references.py:missing"], "missing"),
         (["references.py:running"] * 2, "is given twice"),
         (["references.py:running", "--language", "fortran"], "'fortran'"),
+        (["references.py:running", "--workload", "huge"], "no workload 'huge'; there are only"),
         (["references.py:running", "--budget", "much"], "'much' is not understood"),
     ],
 )

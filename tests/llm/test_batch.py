@@ -92,6 +92,24 @@ def test_an_answer_to_another_prompt_at_the_same_place_is_left_out(tmp_path):
     assert "was not asked" in results.notes[0]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"error": {"message": "too long", "type": "BadRequestError", "code": 400}},  # of vLLM 0.32
+        {"code": "invalid", "message": "too long"},
+        "too long",
+    ],
+)
+def test_the_reason_of_a_failure_is_told(tmp_path, error):
+    response = {"status_code": 400, "request_id": "r", "body": None}
+    line = {"id": "b", "custom_id": NAMES[0], "response": response, "error": error}
+    path = tmp_path / "results.jsonl"
+    path.write_text(json.dumps(line))
+    told = read_results(path, REQUESTS).notes[0]
+    assert told.startswith(f"{NAMES[0]} brought no reply: the server rejects the request: ")
+    assert told.endswith(("too long", '"too long"'))
+
+
 def test_a_file_that_is_not_there_is_one_error(tmp_path):
     with pytest.raises(UsageError, match=r"nowhere.jsonl cannot be read: No such file"):
         read_results(tmp_path / "nowhere.jsonl", REQUESTS)

@@ -20,6 +20,8 @@ MUTANTS = 200
 """Candidates that differ from a good point in two parameters drawn at random."""
 REMEMBERED = 8
 """Points whose neighbours are remembered; the best ones are asked about again and again."""
+UNTRIED = 2500
+"""Points that are drawn to find some that were not tried."""
 PATIENCE = 3
 """How often points are drawn before all of a space are looked at for one that was not tried."""
 
@@ -115,20 +117,14 @@ class Vicinity:
         near = np.concatenate([self._neighbours(point) for point in points])
         return np.concatenate([near, mutants[self._space.are_valid(mutants)].astype(near.dtype)])
 
-    def untried(self, tried: Array, rng: np.random.Generator, count: int) -> Array:
-        """Some of `count` drawn points that were not tried, (n, P).
-
-        Args:
-            tried: (m, P) value indices.
-            rng: Draws.
-            count: At most so many are returned; none only if the space seems used up.
-        """
+    def untried(self, tried: Array, rng: np.random.Generator) -> Array:
+        """Some valid points besides those tried, (n, P); none if the space seems used up."""
         for _ in range(PATIENCE):
-            candidates = Candidates(self._space.sample(rng, count))
+            candidates = Candidates(self._space.sample(rng, UNTRIED))
             candidates.close(tried)
             if candidates.open.any():
                 return np.asarray(candidates.points[candidates.open])
         known = self._space.points
         whole = Candidates(candidates.points[:0] if known is None else known)
         whole.close(tried)
-        return np.asarray(whole.points[whole.open][:count])
+        return np.asarray(whole.points[whole.open][:UNTRIED])

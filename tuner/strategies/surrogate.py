@@ -23,7 +23,7 @@ from outpace.model import Parameter
 from outpace.tuner.space import Point, SearchSpace
 from outpace.tuner.strategies.base import Measured, Outcome, Record
 from outpace.tuner.strategies.borrowed import Borrowed, log_odds_of_ranks, weights_of
-from outpace.tuner.strategies.candidates import DRAWN, Vicinity
+from outpace.tuner.strategies.candidates import Vicinity
 from outpace.tuner.strategies.correlation import Axis, Correlation, embedding
 from outpace.tuner.strategies.outlook import Outlook
 
@@ -151,16 +151,17 @@ class SurrogateSearch:
         if waiting is not None:
             return waiting
         rng = self._rng(0, len(tried))
-        drawn = self._vicinity.untried(self._as_array(tried), rng, FARTHEST_OF)
-        if not len(drawn) or not tried:
-            return _point(drawn[rng.integers(len(drawn))]) if len(drawn) else None
+        points = self._vicinity.untried(self._as_array(tried), rng)
+        if not len(points) or not tried:
+            return _point(points[rng.integers(len(points))]) if len(points) else None
+        drawn = points[rng.integers(len(points), size=FARTHEST_OF)]
         gaps = np.abs(self._places(drawn)[:, None] - self._places(self._as_array(tried))[None])
         return _point(drawn[gaps.sum(axis=2).min(axis=1).argmax()])
 
     def _untried(self) -> Array:
         tried = dict.fromkeys([*self._told, *self._asked])
         rng = self._rng(len(tried), len(tried))
-        return self._vicinity.untried(self._as_array(tried), rng, DRAWN)
+        return self._vicinity.untried(self._as_array(tried), rng)
 
     def _as_array(self, points: Iterable[Point]) -> Array:
         return np.array(list(points), dtype=np.int64).reshape(-1, len(self._space.parameters))

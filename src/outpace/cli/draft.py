@@ -230,7 +230,7 @@ def _after_requests(batch: BatchFiles | None, asked: ModelOptions | None) -> str
 
 def _after_drafts(drafted: Drafted) -> str:
     if not drafted.drafts:
-        return "next: nothing, for there is no draft to judge"
+        return "no draft to judge; draft again for the next round" if drafted.refused else ""
     folder = drafted.folder.path
     return (
         f"next: outpace run {shlex.quote(str(folder))}, here or where the hardware is; the folder "
@@ -255,7 +255,7 @@ def _show_kept(console: Console, drafted: Drafted, following: str) -> None:
     written = style.plural(drafted.requests, "request")
     told = f"{written} written" if drafted.requests else made
     lines.append(f"round {drafted.round + 1}: {told}{cost}")
-    for line in (*lines, following):
+    for line in filter(None, (*lines, following)):
         console.print(Text(line), soft_wrap=True)
 
 

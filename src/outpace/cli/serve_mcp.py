@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from outpace import environment
-from outpace.cli.boundary import Answer, respond, stdout_reserved
+from outpace.cli.boundary import Answer, respond, stderr_console, stdout_reserved
 from outpace.cli.budget import parse_budget, within_minutes
 from outpace.cli.exits import ExitCode
 from outpace.cli.models import NoDocstringsOption
@@ -138,8 +138,9 @@ def _serve(assessors: Sequence[CampaignAssessor], *, docstrings: bool, quiet: bo
     from outpace.tuner.desk import Desk  # noqa: PLC0415
 
     bell = Bell()
+    # Plain lines on a terminal too: a live table would take hold of stdout.
+    observer = (watch.Warnings if quiet else watch.Lines)(stderr_console())
     with ExitStack() as stack:
-        observer = stack.enter_context(watch.watching(quiet=quiet))
         for assessor in assessors:
             stack.enter_context(assessor)
         desk = Desk(
