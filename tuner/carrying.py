@@ -94,15 +94,18 @@ def reference_of(folder: Path, origin: Origin, given: str | None = None) -> Refe
     else:
         spec = f"{origin.module}:{origin.qualname}"
     loaded = load_reference(spec)
-    advice = f", or judge with its copy: outpace run {folder} {copy}" if copy else ""
-    refuse_changed(loaded, origin, folder, advice if spec != copy else "")
+    is_other = copy is not None and spec != copy
+    refuse_changed(loaded, origin, folder, f"outpace run {folder} {copy}" if is_other else None)
     return loaded
 
 
 def refuse_changed(
-    reference: Reference, origin: Origin, folder: Path, more_advice: str = ""
+    reference: Reference, origin: Origin, folder: Path, with_copy: str | None = None
 ) -> None:
-    """Raise UsageError unless this is the source for which a campaign's drafts were made."""
+    """Raise UsageError unless this is the source for which a campaign's drafts were made.
+
+    `with_copy` is a command that would judge them with the copy in the folder, or None.
+    """
     if reference.source_hash == origin.source_hash:
         return
     now = _parts(reference.closure)
@@ -114,10 +117,10 @@ def refuse_changed(
         for what, names in (("changed", differ), ("new", new), ("gone", gone))
         if names
     ]
+    copy = f", or judge them with their own copy: {with_copy}" if with_copy is not None else ""
     raise UsageError(
         f"the source of {reference.name} is not the one that the drafts in {folder} were made for "
-        f"({'; '.join(told) or 'another name'}); restore it, draft for it into another folder"
-        f"{more_advice}"
+        f"({'; '.join(told) or 'another name'}); restore it or draft into another folder{copy}"
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from msgspec.structs import replace as altered
+from msgspec import structs
 
 from outpace.codegen.drafters.base import (
     Drafter,
@@ -114,7 +114,7 @@ def draft_round(
     machine = past.ran_on or RanOn(
         current_target(), this_machine() if choice.asks_model else Machine()
     )
-    campaign = altered(campaign, rounds=round_ + 1, target=machine.target)
+    campaign = structs.replace(campaign, rounds=round_ + 1, target=machine.target)
     folder.write(campaign)
     if choice.model is not None:
         choice = replace(choice, model=replace(choice.model, rounds=round_ + 1))
@@ -279,7 +279,7 @@ def _begun(folder: CampaignFolder, reference: Reference, choice: Choice) -> Camp
             "out to go on with it, or draft into another folder"
         )
     if choice.model is not None:
-        campaign = altered(campaign, model=_asked(choice.model))
+        campaign = structs.replace(campaign, model=_asked(choice.model))
     return campaign
 
 

@@ -191,4 +191,4 @@ def test_a_folder_goes_on_only_as_it_began(outpace, reference):
     other.write_text(module.read_text().replace("u * factor", "factor * u"))
     done = outpace("draft", "other.py:scale", "--out", "there")
     assert done.exit_code == 2
-    assert "(changed: scale); restore it, draft for it into another folder" in done.stderr
+    assert "(changed: scale); restore it or draft into another folder" in done.stderr

@@ -201,7 +201,7 @@ def test_a_changed_reference_is_refused_and_its_copy_is_offered(
     done = outpace("run", "campaign")
     assert done.exit_code == 2
     assert "changed: running" in done.stderr
-    assert "judge with its copy" not in done.stderr
+    assert "own copy" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -219,6 +219,10 @@ def test_a_folder_without_a_readable_campaign_is_refused(outpace, content, code,
     done = outpace("run", "campaign")
     assert done.exit_code == code
     assert message in done.stderr
+
+
+def test_the_help_has_an_example(outpace):
+    assert "outpace run campaign --budget" in outpace("run", "--help").stdout
 
 
 def test_a_folder_may_not_name_files_outside_of_it(drafted, outpace):

@@ -51,7 +51,7 @@ LINES = st.lists(
 AS_LINES = {GOOD: answer, BAD: failed, JUNK: lambda line, _: line}
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LINES)
 def test_the_first_good_answer_counts_and_everything_else_is_told(tmp_path, lines):
     path = tmp_path / "results.jsonl"

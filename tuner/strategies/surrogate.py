@@ -4,7 +4,7 @@ A few points that lie far apart come first. Then every question is the candidate
 expected improvement. Timings enter as log odds of their ranks, so that neither a configuration
 that is a hundred times too slow nor the unit of time bends the model; points that failed share
 the worst ranks. How alike points are is learned (`correlation`), and drawn anew every time the
-number of timings has grown by a quarter. Points that are being tried count as if they had turned
+number of timings has grown by a fifth. Points that are being tried count as if they had turned
 out as expected, so that several can be asked for at once.
 
 Everything follows from the seed and from what was told, in the order in which it was told: after
@@ -32,7 +32,7 @@ Array = np.ndarray[Any, Any]
 SPREAD_OUT = 12
 BORROWED = 5
 """Points of other targets' records that are tried before there is a model."""
-GROWTH = 1.25
+GROWTH = 1.2
 """The correlation is drawn anew when the timings have become more by this factor."""
 ELITE = 3
 """The best points whose neighbours are candidates."""

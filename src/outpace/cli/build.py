@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from outpace.cli.boundary import Answer, ExitCode, respond, warn
+from outpace.cli.boundary import Answer, respond, warn
+from outpace.cli.exits import ExitCode
 from outpace.cli.listing import read_promotions
 from outpace.cli.options import JsonOption, PathsArgument
 from outpace.errors import EnvironmentError_, OutpaceError
