@@ -6,6 +6,7 @@ or timed, failing points are charged as evaluations and with the time they took.
 
     pip install 'outpace[search]'
     python benchmarks/search.py FOLDER [--seeds 50] [--peers pso,...]
+    python benchmarks/search.py --cost          # measure the cost of asking alone, keep the rest
     python benchmarks/search.py --write-docs
 """
 
@@ -43,6 +44,7 @@ SPREADS = (8, 12)
 SIBLINGS = 3
 """Perturbed copies of a space that stand for other cards' records of the same kernel."""
 WARM_SEEDS = 20
+COST_RUNS = 5
 Make = Callable[[RecordedSpace, int], Strategy]
 Courses = dict[str, list[dict[str, list[float]]]]
 """By problem, one entry a seed: best over optimum at the budgets, in evaluations and in time."""
@@ -54,9 +56,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--peers", default=",".join(PEERS), help="of Kernel Tuner; '' for none")
+    parser.add_argument("--cost", action="store_true", help="measure the cost of asking again")
     parser.add_argument("--write-docs", action="store_true")
     options = parser.parse_args()
-    if not options.write_docs:
+    if options.cost:
+        record.write("search", record.read("search") | {"cost": cost_of_asking()})
+    elif not options.write_docs:
         if options.folder is None:
             parser.error("which folder holds the recorded spaces?")
         files = sorted(options.folder.glob("*.json*"))
@@ -158,22 +163,32 @@ def course(recorded: RecordedSpace, strategy: Strategy) -> dict[str, list[float]
 
 
 def cost_of_asking() -> dict[str, float]:
-    """Mean CPU seconds of one ask over 200 evaluations, by the number of points of the space."""
+    """CPU seconds of one ask and tell, by the number of points of the space.
+
+    The mean over a run of 200 evaluations, and the median of that over some runs.
+    """
     costs = {}
     for counts in ((2, 3, 5, 10, 10, 6), (10,) * 7):
         parameters = [Parameter(f"p{i}", tuple(range(1, n + 1))) for i, n in enumerate(counts)]
         space = SearchSpace(parameters)
-        rng = np.random.default_rng(0)
-        effects = [rng.normal(size=n) for n in counts]
-        strategy, spent = make_strategy("surrogate", space, 0, ()), 0.0
-        for _ in range(BUDGETS[-1]):
-            started = time.process_time()
-            point = strategy.ask(1)[0]
-            spent += time.process_time() - started
-            seconds = np.exp(sum(e[i] for e, i in zip(effects, point, strict=True)))
-            strategy.tell(point, Measured(float(seconds)))
-        costs[str(space.size)] = spent / BUDGETS[-1]
+        costs[str(space.size)] = float(np.median([_cost(space, seed) for seed in range(COST_RUNS)]))
     return costs
+
+
+def _cost(space: SearchSpace, seed: int) -> float:
+    """Mean CPU seconds of one ask and tell in one run."""
+    rng = np.random.default_rng(seed)
+    effects = [rng.normal(size=len(p.values)) for p in space.parameters]
+    strategy, spent = make_strategy("surrogate", space, seed, ()), 0.0
+    for _ in range(BUDGETS[-1]):
+        started = time.process_time()
+        point = strategy.ask(1)[0]
+        spent += time.process_time() - started
+        outcome = Measured(float(np.exp(sum(e[i] for e, i in zip(effects, point, strict=True)))))
+        started = time.process_time()
+        strategy.tell(point, outcome)
+        spent += time.process_time() - started
+    return spent / BUDGETS[-1]
 
 
 # --- the page -----------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from outpace.model import (
 )
 from outpace.tuner.conditions import CLEAR, Watch, disturbance
 from outpace.tuner.events import Observer, Progress
+from outpace.tuner.interleaving import run_interleaved
 from outpace.tuner.numerics.acceptance import Expected, compare, expect
 from outpace.tuner.numerics.selfcheck import CheckedReference
 from outpace.tuner.numerics.unseen import (
@@ -386,17 +387,8 @@ def _timed_pairs(
             calls = almost_same(reference, calls, len(running.wins), rng)
         else:
             calls = [draw_call(reference, plan.workload, rng) for _ in range(batch)]
-        order = [int(which) for which in rng.permutation(len(contenders))]
-        seconds = [0.0] * len(contenders)
-        for which in order:
-            limit = 10.0 + 20.0 * batch * plan.reference_seconds
-            if pair == interlude:
-                contenders[which].refill(calls)
-            else:
-                contenders[which].prepare(calls)
-            seconds[which] = contenders[which].run(limit) / batch
-            if which == 0:
-                contenders[0].publish()
+        limit = 10.0 + 20.0 * batch * plan.reference_seconds
+        seconds, order = run_interleaved(contenders, calls, limit, rng, in_place=pair == interlude)
         _verify(checked, running, calls, contenders, batch * (pairs + 1), rng)
         if pair == interlude:
             _verify_drawn_case(checked, contenders[1], rng)

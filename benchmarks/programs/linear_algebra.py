@@ -71,9 +71,7 @@ def gesummv(
     workloads={"small": {"m": 700, "n": 800}, "large": {"m": 4000, "n": 4500}},
     inputs={"A": _UNIT, "x": _UNIT},
 )
-def atax(
-    A: Float64[np.ndarray, "m n"], x: Float64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "n"]:
+def atax(A: Float64[np.ndarray, "m n"], x: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
     """Return A' (A x)."""
     return (A @ x) @ A
 
@@ -177,9 +175,7 @@ def syr2k(
     for i in range(A.shape[0]):
         C[i, : i + 1] *= beta
         for k in range(A.shape[1]):
-            C[i, : i + 1] += (
-                A[: i + 1, k] * alpha * B[i, k] + B[: i + 1, k] * alpha * A[i, k]
-            )
+            C[i, : i + 1] += A[: i + 1, k] * alpha * B[i, k] + B[: i + 1, k] * alpha * A[i, k]
 
 
 @outpace.optimize(
@@ -225,9 +221,7 @@ def symm(
     inputs={"A": _UNIT, "C4": _UNIT},
     mutates=("A",),
 )
-def doitgen(
-    A: Float64[np.ndarray, "nr nq np_"], C4: Float64[np.ndarray, "np_ np_"]
-) -> None:
+def doitgen(A: Float64[np.ndarray, "nr nq np_"], C4: Float64[np.ndarray, "np_ np_"]) -> None:
     """Every row of A times C4, in place."""
     nr, nq, width = A.shape
     A[:] = np.reshape(np.reshape(A, (nr, nq, 1, width)) @ C4, (nr, nq, width))

@@ -43,9 +43,7 @@ def nussinov(seq: Int32[np.ndarray, "n"]) -> Int32[np.ndarray, "n n"]:
                 table[i, j] = max(table[i, j], table[i + 1, j])
             if j - 1 >= 0 and i + 1 < n:
                 if i < j - 1:
-                    table[i, j] = max(
-                        table[i, j], table[i + 1, j - 1] + _match(seq[i], seq[j])
-                    )
+                    table[i, j] = max(table[i, j], table[i + 1, j - 1] + _match(seq[i], seq[j]))
                 else:
                     table[i, j] = max(table[i, j], table[i + 1, j - 1])
             for k in range(i + 1, j):

@@ -88,9 +88,7 @@ def ludcmp(
     inputs=_system,
     reduction="n",
 )
-def trisolv(
-    A: Float64[np.ndarray, "n n"], b: Float64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "n"]:
+def trisolv(A: Float64[np.ndarray, "n n"], b: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
     """Solve L x = b for the lower triangle L of A."""
     x = np.zeros_like(b)
     for i in range(b.shape[0]):

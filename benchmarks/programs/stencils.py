@@ -182,9 +182,9 @@ def channel_flow(
         for _ in range(sweeps):
             pn = p.copy()
             sides = np.roll(pn, -1, axis=1) + np.roll(pn, 1, axis=1)
-            p[1:-1, :] = (
-                sides[1:-1, :] * dy**2 + (pn[2:, :] + pn[:-2, :]) * dx**2
-            ) / (2 * (dx**2 + dy**2)) - dx**2 * dy**2 / (2 * (dx**2 + dy**2)) * b[1:-1, :]
+            p[1:-1, :] = (sides[1:-1, :] * dy**2 + (pn[2:, :] + pn[:-2, :]) * dx**2) / (
+                2 * (dx**2 + dy**2)
+            ) - dx**2 * dy**2 / (2 * (dx**2 + dy**2)) * b[1:-1, :]
             p[-1, :] = p[-2, :]
             p[0, :] = p[1, :]
         u[1:-1, 1:-1] = (

@@ -69,10 +69,7 @@ def vadv(
     bcol[:] = dtr_stage - acol
     correction[:] = -as_ * (u_stage[:, :, K - 2] - u_stage[:, :, K - 1])
     dcol[:, :, K - 1] = (
-        dtr_stage * u_pos[:, :, K - 1]
-        + utens[:, :, K - 1]
-        + utens_stage[:, :, K - 1]
-        + correction
+        dtr_stage * u_pos[:, :, K - 1] + utens[:, :, K - 1] + utens_stage[:, :, K - 1] + correction
     )
     divided[:] = 1.0 / (bcol - ccol[:, :, K - 2] * acol)
     dcol[:, :, K - 1] = (dcol[:, :, K - 1] - dcol[:, :, K - 2] * acol) * divided

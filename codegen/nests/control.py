@@ -25,8 +25,14 @@ from outpace.codegen.nests.ir import (
     While,
 )
 from outpace.codegen.nests.names import Names
-from outpace.codegen.nests.scopes import assignments, full_range, integer_expression, same_value
-from outpace.codegen.nests.values import Lifted, Value, position, scalar_value
+from outpace.codegen.nests.scopes import (
+    assignments,
+    full_range,
+    integer_expression,
+    same_value,
+    variable_value,
+)
+from outpace.codegen.nests.values import Lifted, Value, position
 from outpace.errors import NotLifted
 
 LONGEST_UNROLLED = 32
@@ -264,6 +270,5 @@ class Control(ABC):
             variable = value.scalar
             types = self._names.types
             if isinstance(variable, Variable) and variable.name in types:
-                dtype, weak = types[variable.name]
-                return scalar_value(Variable(variable.name, dtype), weak=weak)
+                return variable_value(variable.name, types[variable.name])
         return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from outpace.codegen.nests.values import (
     broadcast,
     cast,
     element,
+    joined_kind,
     literal,
+    possible_types,
     result_type,
 )
 from outpace.errors import NotLifted
@@ -44,13 +47,19 @@ def elementwise(op: Op, function: Callable[..., Any], *values: Value) -> Value:
         return comparison(op, function, *values)
     if op in _LOGICAL:
         return logical(op, *values)
-    dtype, weak = result_type(function, *values)
+    kinds = possible_types(function, *values)
+    if len(kinds) > 1 and any(v.is_array for v in values):
+        result_type(function, *values)  # says why not
+    dtype, weak = joined_kind(kinds)
     if dtype == "bool" and not weak:
         op = _ON_BOOLS.get(op, op)
     if op is Op.POWER:
-        return _power(dtype, weak, *values)
-    own = op in _OF_OWN_DTYPE
-    return _mapped(op, values, [v.dtype if own else dtype for v in values], dtype, weak=weak)
+        result = _power(dtype, weak, *values)
+    else:
+        own = op in _OF_OWN_DTYPE
+        operands = [v.dtype if own else dtype for v in values]
+        result = _mapped(op, values, operands, dtype, weak=weak)
+    return replace(result, kinds=kinds) if len(kinds) > 1 else result
 
 
 def comparison(op: Op, function: Callable[..., Any], *values: Value) -> Value:
@@ -58,8 +67,8 @@ def comparison(op: Op, function: Callable[..., Any], *values: Value) -> Value:
     kinds = {v.dtype for v in values if not v.weak}
     if "uint64" in kinds and any(k.startswith("int") for k in kinds):
         raise NotLifted("a comparison of uint64 with a signed integer")
-    _, weak = result_type(function, *values)
-    dtype, _ = result_type(operator.add, *values)
+    weak = any(weak for _, weak in possible_types(function, *values))
+    dtype, _ = joined_kind(possible_types(operator.add, *values))
     return _mapped(op, values, [dtype] * len(values), "bool", weak=weak)
 
 
@@ -85,15 +94,11 @@ def choice(condition: Value, chosen: Value, other: Value) -> Value:
     """Python's conditional expression on scalars."""
     if any(v.is_array for v in (condition, chosen, other)):
         raise NotLifted("a conditional expression of arrays")
-    if (chosen.dtype, chosen.weak) != (other.dtype, other.weak):
-        if {chosen.dtype, other.dtype} - {"int64", "float64"}:
-            raise NotLifted("a conditional expression of two dtypes")
-        dtype = "float64"
-    else:
-        dtype = chosen.dtype
+    kinds = chosen.possible | other.possible
+    dtype, weak = joined_kind(kinds)
     values = (condition, chosen, other)
-    weak = chosen.weak and other.weak
-    return _mapped(Op.WHERE, values, ["bool", dtype, dtype], dtype, weak=weak)
+    result = _mapped(Op.WHERE, values, ["bool", dtype, dtype], dtype, weak=weak)
+    return replace(result, kinds=kinds) if len(kinds) > 1 else result
 
 
 def extreme(op: Op, values: tuple[Value, ...]) -> Value:
@@ -102,9 +107,11 @@ def extreme(op: Op, values: tuple[Value, ...]) -> Value:
         raise NotLifted(f"{op.value} of anything but two or more scalars")
     result = values[0]
     for value in values[1:]:
-        dtype, _ = result_type(operator.add, result, value)
-        weak = result.weak and value.weak
+        kinds = result.possible | value.possible  # it is one of the two as it is
+        dtype, weak = joined_kind(kinds)
         result = _mapped(op, (result, value), [dtype, dtype], dtype, weak=weak)
+        if len(kinds) > 1:
+            result = replace(result, kinds=kinds)
     return result
 
 

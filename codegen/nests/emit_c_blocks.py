@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -10,17 +9,21 @@ from enum import Enum
 import numpy as np
 
 from outpace.codegen.c_signature import C_TYPES
+from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, dependence, walk
 from outpace.codegen.nests.emit_c_expressions import Expressions, Functions, c_type
 from outpace.codegen.nests.emit_c_parameters import ACCUMULATOR, COLUMNS, PARALLEL, ROWS, TIME
+from outpace.codegen.nests.emit_c_reductions import CLAUSES, start_of, step_lines
 from outpace.codegen.nests.emit_c_scopes import assigned_in, homes, times_assigned
 from outpace.codegen.nests.emit_c_teams import team_loops
 from outpace.codegen.nests.emit_c_tiles import TileWriter
 from outpace.codegen.nests.emit_c_waves import WAVES_END, wave_lines
 from outpace.codegen.nests.ir import (
     Allocate,
+    Apply,
     Array,
     Assign,
+    Cast,
     Constant,
     Define,
     Expression,
@@ -29,7 +32,6 @@ from outpace.codegen.nests.ir import (
     Load,
     Loop,
     Nest,
-    Position,
     Program,
     Range,
     Rebind,
@@ -192,7 +194,7 @@ class Blocks:
         memory = self._memory(array.name)
         return [f"{kind} *const {memory} = {call};", f"{kind} *{array.name} = {memory};"]
 
-    def _extent(self, n: affine.Affine) -> str:
+    def _extent(self, n: Affine) -> str:
         """An extent; one that may be negative stands for 0."""
         text = affine.text(n).replace("*", " * ")
         simple = text if text.isidentifier() or text.isdigit() else f"({text})"
@@ -359,9 +361,9 @@ class Blocks:
         kind = self._accumulator(r)
         is_extreme = r.kind in (Reduction.MAX, Reduction.MIN)
         has_nan = is_extreme and r.dtype.startswith("float")
-        start = self._expressions.text(_start(r.kind, r.dtype))
+        start = self._expressions.text(start_of(r.kind, r.dtype))
         before, value = self._reductions(r.body, Place.ALONE)
-        step = _step(name, r.kind, self._expressions.text(value), c_type(r.dtype), nan=has_nan)
+        step = step_lines(name, r.kind, self._expressions.text(value), c_type(r.dtype), nan=has_nan)
         lines = [f"{kind} {name} = {start};"]
         flag = "int32_t" if r.dtype == "float32" else "int64_t"  # vectors as wide as the values
         lines += [f"{flag} {name}_nan = 0;"] if has_nan else []
@@ -394,48 +396,8 @@ class Blocks:
         is_inexact = np.dtype(r.dtype).kind in "fc" and r.kind in (Reduction.SUM, Reduction.PROD)
         if is_inexact and not self._reorder:
             return ""
-        clause = f" reduction({_CLAUSES[r.kind]} : {name})"
+        clause = f" reduction({CLAUSES[r.kind]} : {name})"
         return f"{clause} reduction(| : {name}_nan)" if has_nan else clause
-
-
-_CLAUSES = {
-    Reduction.SUM: "+",
-    Reduction.PROD: "*",
-    Reduction.MAX: "max",
-    Reduction.MIN: "min",
-    Reduction.ANY: "||",
-    Reduction.ALL: "&&",
-}
-
-
-def _step(name: str, kind: Reduction, value: str, dtype: str, *, nan: bool) -> list[str]:
-    """One step of a reduction."""
-    if kind in (Reduction.MAX, Reduction.MIN):
-        sign = ">" if kind is Reduction.MAX else "<"
-        lines = [
-            f"const {dtype} next = {value};",
-            f"{name} = next {sign} {name} ? next : {name};",
-        ]
-        return [*lines, *([f"{name}_nan |= next != next;"] if nan else [])]
-    if kind in (Reduction.ANY, Reduction.ALL):
-        return [f"{name} = {name} {_CLAUSES[kind]} ({value});"]
-    sign = _CLAUSES[kind]
-    if dtype.endswith("_Complex") and kind is Reduction.PROD:
-        raise NotLifted("a product of complex numbers in C")
-    return [f"{name} {sign}= {value};"]
-
-
-def _start(kind: Reduction, dtype: str) -> Constant:
-    """The value with which a reduction begins."""
-    if kind in (Reduction.SUM, Reduction.ANY, Reduction.PROD, Reduction.ALL):
-        one = kind in (Reduction.PROD, Reduction.ALL)
-        return Constant(np.dtype(dtype).type(int(one)).item(), dtype)
-    if dtype.startswith("float"):
-        return Constant(-math.inf if kind is Reduction.MAX else math.inf, dtype)
-    if np.dtype(dtype).kind not in "iu":
-        raise NotLifted(f"{kind} of {dtype} in C")
-    info = np.iinfo(dtype)
-    return Constant(int(info.min if kind is Reduction.MAX else info.max), dtype)
 
 
 def _with_parts(e: Expression, change: walk.Rewrite) -> Expression:
@@ -443,10 +405,10 @@ def _with_parts(e: Expression, change: walk.Rewrite) -> Expression:
     match e:
         case Load(indices=indices):
             return replace(e, indices=tuple(change(i) for i in indices))
-        case _ if hasattr(e, "operands"):
-            return replace(e, operands=tuple(change(o) for o in e.operands))
-        case _ if hasattr(e, "operand"):
-            return replace(e, operand=change(e.operand))
+        case Apply(operands=operands):
+            return replace(e, operands=tuple(change(o) for o in operands))
+        case Cast(operand=operand):
+            return replace(e, operand=change(operand))
         case _:
             return e
 

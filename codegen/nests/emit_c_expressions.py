@@ -14,7 +14,12 @@ import numpy as np
 
 from outpace.codegen.c_signature import C_TYPES
 from outpace.codegen.nests import affine
-from outpace.codegen.nests.emit_c_functions import FUNCTIONS, VECTOR_FUNCTIONS, function_source
+from outpace.codegen.nests.emit_c_functions import (
+    FUNCTIONS,
+    NEWER_VECTOR_FUNCTIONS,
+    VECTOR_FUNCTIONS,
+    function_source,
+)
 from outpace.codegen.nests.ir import (
     Apply,
     Cast,
@@ -98,11 +103,13 @@ class Functions:
 
     def library(self, name: str) -> str:
         """A function of the C library, declared for vectors if it exists for them."""
-        plain = name.removesuffix("f") if name not in VECTOR_FUNCTIONS else name
-        if self.vector_math and plain in VECTOR_FUNCTIONS:
+        every = {**VECTOR_FUNCTIONS, **NEWER_VECTOR_FUNCTIONS}
+        plain = name if name in every else name.removesuffix("f")
+        if self.vector_math and plain in every:
             kind = "float" if plain != name else "double"
-            arguments = ", ".join([kind] * VECTOR_FUNCTIONS[plain])
-            self._declared[name] = f"VECTOR_FORM {kind} {name}({arguments});"
+            form = "VECTOR_FORM" if plain in VECTOR_FUNCTIONS else "NEWER_VECTOR_FORM"
+            arguments = ", ".join([kind] * every[plain])
+            self._declared[name] = f"{form} {kind} {name}({arguments});"
         return name
 
     @property
@@ -130,7 +137,7 @@ class Expressions:
         """C source of an expression."""
         return self._written(e)[0]
 
-    def _written(self, e: Expression) -> tuple[str, int]:
+    def _written(self, e: Expression) -> tuple[str, int]:  # noqa: PLR0911  (a dispatch)
         """Source, and the precedence of its outermost operator."""
         match e:
             case Constant():
@@ -217,7 +224,7 @@ class Expressions:
                 return self._function(e, kind)
 
     def _function(self, e: Apply, kind: str) -> tuple[str, int]:
-        if e.op.value in FUNCTIONS and kind != "c":
+        if e.op.value in FUNCTIONS and kind != "c" and e.op is not Op.POWER:
             return self._call(self.functions.named(e.op.value, operand_dtype(e)), e.operands)
         name = _LIBRARY.get(e.op)
         is_part = e.op in (Op.REAL, Op.IMAG, Op.CONJUGATE)
@@ -254,13 +261,13 @@ def _constant(c: Constant) -> tuple[str, int]:
         return f"__builtin_complex({real}, {imaginary})", _ATOM
     if c.dtype == "bool":
         return ("true" if value else "false"), _ATOM
-    assert not isinstance(value, complex)
     text = _real(value, c.dtype)
     return text, _PRECEDENCE["unary"] if text.startswith("-") else _ATOM
 
 
-def _real(value: float, dtype: str) -> str:
+def _real(value: complex, dtype: str) -> str:
     """A literal of C with its suffix."""
+    value = value.real
     if dtype in ("float32", "float64", "complex64", "complex128"):
         if not math.isfinite(value):
             return "NAN" if math.isnan(value) else ("INFINITY" if value > 0 else "-INFINITY")

@@ -12,12 +12,23 @@ from outpace.errors import NotLifted
 
 VECTOR_FUNCTIONS = {"exp": 1, "log": 1, "sin": 1, "cos": 1, "pow": 2}
 """Functions of which the C library has forms for vectors since 2.22, and how many operands."""
+NEWER_VECTOR_FUNCTIONS = {
+    "acos": 1, "asin": 1, "atan": 1, "atan2": 2, "cosh": 1, "expm1": 1, "hypot": 2, "log10": 1,
+    "log1p": 1, "log2": 1, "sinh": 1, "tan": 1, "tanh": 1,
+}  # fmt: skip
+"""Those since 2.35."""
 
 VECTOR_FORM = """\
 #if defined __x86_64__ && defined __GLIBC__ && defined __GNUC__ && !defined __clang__
 #define VECTOR_FORM __attribute__((simd("notinbranch"), const))
+#if __GLIBC_PREREQ(2, 35)
+#define NEWER_VECTOR_FORM VECTOR_FORM
+#endif
 #else
 #define VECTOR_FORM
+#endif
+#ifndef NEWER_VECTOR_FORM
+#define NEWER_VECTOR_FORM
 #endif"""
 """The vector forms differ from the scalar ones by at most 4 units in the last place."""
 

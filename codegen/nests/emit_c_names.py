@@ -35,7 +35,7 @@ _KEYWORDS = """
     asm auto break case char const continue default do double else enum extern float for goto if
     inline int long register restrict return short signed sizeof static struct switch typedef
     typeof union unsigned void volatile while bool true false
-""".split()
+""".split()  # noqa: SIM905  (a long list)
 _LIBRARY = """
     abs acos acosf acosh asin asinf asinh atan atan2 atan2f atanf atanh cabs cabsf cbrt ceil ceilf
     cexp clog conj conjf copysign copysignf cos cosf cosh coshf cpow creal crealf cimag cimagf csqrt
@@ -43,8 +43,8 @@ _LIBRARY = """
     floor floorf fma fmax fmin fmod fmodf free hypot hypotf isfinite isinf isnan kernel ldexp log
     log10 log10f log1p log1pf log2 log2f main malloc memcpy nan pow powf pow rint round scratch
     release sin sinf sinh sinhf size_t sqrt sqrtf tan tanf tanh tanhf trunc truncf abort calloc
-    aligned_alloc NAN INFINITY NULL EOF HUGE_VAL VECTOR_FORM
-""".split()
+    aligned_alloc NAN INFINITY NULL EOF HUGE_VAL VECTOR_FORM NEWER_VECTOR_FORM
+""".split()  # noqa: SIM905
 _TYPES = [f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 RESERVED = frozenset({*_KEYWORDS, *_LIBRARY, *_TYPES, *NAMES})
 

@@ -37,9 +37,8 @@ class TileWriter:
 
     def lines(self) -> list[str]:
         """What is inside the outer ranges and the rows of the nest."""
-        columns = self.tile.columns
-        extent = _text(columns.extent)
-        width = f"{extent} - {columns.name} < {COLUMNS} ? {extent} - {columns.name} : {COLUMNS}"
+        first, extent = self.tile.columns.name, _text(self.tile.columns.extent)
+        width = f"{extent} - {first} < {COLUMNS} ? {extent} - {first} : {COLUMNS}"
         is_full = f"width == {COLUMNS}"
         lines = []
         if self.tile.rows is not None:
@@ -50,8 +49,7 @@ class TileWriter:
             is_full = f"rows == {ROWS} && {is_full}"
         return [
             *lines,
-            f"for (int64_t {columns.name} = 0; {columns.name} < {extent}; "
-            f"{columns.name} += {COLUMNS}) {{",
+            f"for (int64_t {first} = 0; {first} < {extent}; {first} += {COLUMNS}) {{",
             f"{_TAB}const int64_t width = {width};",
             f"{_TAB}if ({is_full}) {{",
             *(_TAB * 2 + line for line in self._sums(COLUMNS, ROWS)),

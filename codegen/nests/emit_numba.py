@@ -24,6 +24,7 @@ from outpace.codegen.nests.ir import (
     Expression,
     If,
     Jump,
+    Library,
     Load,
     Loop,
     Nest,
@@ -75,15 +76,10 @@ def numba_source(program: Program, options: NumbaOptions) -> str:
     helpers: list[str] = []
     if options.vector_math:
         program, helpers = vectorisable(program)
-    flags = ['error_model="numpy"']
-    if options.parallel:
-        flags.append("parallel=True")
-    if options.fastmath:
-        flags.append(f"fastmath={{{', '.join(repr(f) for f in EXACT_FASTMATH)}}}")
-    writer = _Writer(program, options)
+    writer = Writer(program, options)
     names = ", ".join(p.name for p in program.parameters)
-    lines = [f"@numba.njit({', '.join(flags)})", f"def kernel({names}):"]
-    lines += [f"    {_size(s)}" for s in program.sizes]
+    lines = [decorator(options), f"def kernel({names}):"]
+    lines += [f"    {size_text(s)}" for s in program.sizes]
     lines += writer.block(program.body, parallel=options.parallel)
     if len(lines) == 2:
         lines.append("    pass")
@@ -91,7 +87,18 @@ def numba_source(program: Program, options: NumbaOptions) -> str:
     return "\n\n\n".join(parts) + "\n"
 
 
-def _size(s: Size) -> str:
+def decorator(options: NumbaOptions) -> str:
+    """The decorator that compiles a function in this way."""
+    flags = ['error_model="numpy"']
+    if options.parallel:
+        flags.append("parallel=True")
+    if options.fastmath:
+        flags.append(f"fastmath={{{', '.join(repr(f) for f in EXACT_FASTMATH)}}}")
+    return f"@numba.njit({', '.join(flags)})"
+
+
+def size_text(s: Size) -> str:
+    """The assignment of a size."""
     extent = f"{s.array}.shape[{s.axis}]"
     rest = affine.text(affine.times(s.offset, -1))
     if s.offset != affine.ZERO:
@@ -119,7 +126,7 @@ def _depth(nest: Nest) -> int:
     return len(nest.ranges) + max(inner)
 
 
-class _Writer:
+class Writer:
     """Writes statements; reductions become loops in front of the statement that uses them."""
 
     def __init__(self, program: Program, options: NumbaOptions) -> None:
@@ -130,9 +137,11 @@ class _Writer:
         self._accumulators = 0
 
     def block(self, body: Iterable[Statement], *, parallel: bool) -> list[str]:
-        return [f"    {line}" for s in body for line in self._statement(s, parallel)]
+        """The lines of a block, indented."""
+        return [f"    {line}" for s in body for line in self.statement(s, parallel=parallel)]
 
-    def _statement(self, s: Statement, parallel: bool) -> list[str]:  # noqa: PLR0911  (a dispatch)
+    def statement(self, s: Statement, *, parallel: bool = False) -> list[str]:  # noqa: PLR0911  (a dispatch)
+        """The lines of one statement."""
         match s:
             case Store(array=array, indices=indices, value=value):
                 before, value = self._reductions(value)
@@ -152,6 +161,8 @@ class _Writer:
                 return [f"{', '.join(targets)} = {', '.join(sources)}"]
             case Jump():
                 return [s.value]
+            case Library():
+                raise AssertionError("programs with library calls are written in segments")
             case _:
                 return self._control(s, parallel)
 

@@ -75,10 +75,14 @@ class _Folding:
         return tuple(result)
 
     def _run(self, body: Sequence[Statement]) -> list[Statement]:
-        """Statements at the beginning that may be one loop: perhaps a nest that fills temporaries,
-        then sums over the same range."""
+        """Statements at the beginning that may be one loop; none if they are not worth it.
+
+        They are perhaps a nest that fills temporaries, and sums over the same range.
+        """
         first = body[0]
-        run = [first] if isinstance(first, Nest) and self._only_fills(first, body[1:]) else []
+        run: list[Statement] = []
+        if isinstance(first, Nest) and self._only_fills(first, body[1:]):
+            run = [first]
         filled = len(run)
         extent = first.ranges[0].extent if filled and isinstance(first, Nest) else None
         written: set[str] = set()

@@ -21,11 +21,11 @@ from outpace.codegen.nests.scopes import (
     assignments,
     is_rebound,
     is_variable,
-    joined_type,
     storage_of,
+    variable_value,
 )
 from outpace.codegen.nests.stores import store
-from outpace.codegen.nests.values import Lifted, Selection, Value, cast, position, scalar_value
+from outpace.codegen.nests.values import Lifted, Selection, Value, cast, position
 from outpace.errors import NotLifted
 
 
@@ -167,14 +167,14 @@ class Names:
             if isinstance(value.scalar, Constant):
                 self.environment[name] = value
                 return
-        variable = self.frame.names.get(name)
-        if variable is None:
-            variable = self.frame.names[name] = self._builder.fresh(name)
-        found = (value.dtype, value.weak)
-        self.types[variable] = joined_type(self.types.get(variable, found), found, name)
-        dtype, weak = self.types[variable]
-        self._builder.emit(Assign(variable, cast(value.scalar, dtype)))
-        self.environment[name] = scalar_value(Variable(variable, dtype), weak=weak)
+        again = name in self.environment and name not in self.frame.carried
+        if again or name not in self.frame.names:  # what came before may be of another type
+            self.frame.names[name] = self._builder.fresh(name)
+        variable = self.frame.names[name]
+        self.types[variable] = self.types.get(variable, frozenset()) | value.possible
+        held = variable_value(variable, self.types[variable])
+        self._builder.emit(Assign(variable, cast(value.scalar, held.dtype)))
+        self.environment[name] = held
 
     def settled(self, lifted: Lifted, name: str) -> Lifted:
         """A value as it is now, whatever is written later; views stay views."""
@@ -199,7 +199,8 @@ class Names:
     def _settled_scalar(self, value: Value, name: str) -> Value:
         if isinstance(value.scalar, Constant | Position):
             return value
-        return scalar_value(self._builder.named(value.scalar, name), weak=value.weak)
+        named = self._builder.named(value.scalar, name)
+        return Value(named.dtype, (), lambda _: named, value.weak, kinds=value.kinds)
 
     # --- Memory ---------------------------------------------------------------------------------
 

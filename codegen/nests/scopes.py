@@ -8,11 +8,11 @@ from collections import Counter
 from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine
 from outpace.codegen.nests.ir import Constant, Expression, Position, Variable
-from outpace.codegen.nests.values import Lifted, Value, cast, element
+from outpace.codegen.nests.values import Kind, Lifted, Value, cast, element, joined_kind
 from outpace.errors import NotLifted
 
-Types = dict[str, tuple[str, bool]]
-"""Dtype of each scalar variable, and whether it is a Python scalar."""
+Types = dict[str, frozenset[Kind]]
+"""The types that each scalar variable may have."""
 
 
 def converted_to(value: Value, dtype: str) -> Value:
@@ -49,19 +49,21 @@ def is_rebound(name: str, body: list[ast.stmt]) -> bool:
     return assignments(*body)[name] > in_place
 
 
-def joined_type(a: tuple[str, bool], b: tuple[str, bool], name: str) -> tuple[str, bool]:
-    """The type of a variable that is assigned both."""
-    if a == b:
-        return a
-    dtypes = {a[0], b[0]}
-    weak = a[1] and b[1]
-    if len(dtypes) == 1 and not dtypes - {"bool", "int64", "float64", "complex128"}:
-        return (a[0], weak)
-    if dtypes <= {"int8", "int16", "int32", "int64"}:
-        return ("int64", weak)
-    if dtypes <= {"int64", "float64"}:
-        return ("float64", weak)
-    raise NotLifted(f"{name} is {a[0]} at one place and {b[0]} at another")
+def variable_value(name: str, kinds: frozenset[Kind]) -> Value:
+    """A scalar variable that may have these types.
+
+    Raises:
+        NotLifted: No one type holds them all.
+    """
+    try:
+        dtype, weak = joined_kind(kinds)
+    except NotLifted as error:
+        places = sorted({kind for kind, _ in kinds})
+        reason = f"{name} is {' at one place and '.join(places)} at another"
+        raise NotLifted(reason) from error
+    variable = Variable(name, dtype)
+    several = kinds if len(kinds) > 1 else frozenset()
+    return Value(dtype, (), lambda _: variable, weak, kinds=several)
 
 
 def is_variable(value: Lifted) -> bool:
@@ -75,7 +77,7 @@ def same_value(a: Lifted, b: Lifted) -> bool:
         return a is b
     if isinstance(a.scalar, Variable) and isinstance(b.scalar, Variable):
         return a.scalar.name == b.scalar.name
-    return (a.scalar, a.weak) == (b.scalar, b.weak)
+    return (a.scalar, a.possible) == (b.scalar, b.possible)
 
 
 def storage_of(value: Lifted) -> str:

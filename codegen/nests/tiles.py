@@ -1,8 +1,8 @@
 """Nests of sums, such as matrix products, in which a tile of results can be kept in registers.
 
-In `c[i, j] = sum over k of a[i, k] * b[k, j]` the last index walks through memory and the summed one
-does not. So several j are summed side by side, and several i share what they load of b. The terms of
-each sum keep their order.
+In `c[i, j] = sum over k of a[i, k] * b[k, j]` the last index walks through memory and the summed
+one does not. So several j are summed side by side, and several i share what they load of b. The
+terms of each sum keep their order.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from outpace.codegen.nests.ir import (
     Store,
     Variable,
 )
-
 
 FEWEST_COLUMNS = 8
 """Where there are fewer, they are not worth a tile."""
@@ -50,25 +49,36 @@ class Tile:
 def tile_of(nest: Nest) -> Tile | None:
     """The nest by tiles, if that makes its accesses contiguous."""
     store = _single_store(nest)
-    if store is None:
-        return None
-    sums = [e for own in walk.own_expressions(store) for e in walk.expressions(own)]
-    totals = [e for e in sums if isinstance(e, Reduce)]
-    if len(totals) != 1 or totals[0].kind is not Reduction.SUM:
-        return None
-    total = totals[0]
+    total = _only_sum(store) if store is not None else None
     columns = nest.ranges[-1]
-    if not columns.extent.terms and columns.extent.constant < FEWEST_COLUMNS:
+    if store is None or total is None or not _is_wide(columns):
         return None
     names = {r.name for r in nest.ranges}
     if any(set(r.extent.names) & names for r in (*total.ranges, *nest.ranges)):
         return None
-    if total.dtype.startswith("complex") or not _side_by_side(total, columns.name):
+    if not _side_by_side(total, columns.name):
         return None
     before = nest.ranges[:-1]
     if before and _shares(total, before[-1].name, columns.name):
         return Tile(before[:-1], before[-1], columns, total, store)
     return Tile(before, None, columns, total, store)
+
+
+def _is_wide(r: Range) -> bool:
+    return bool(r.extent.terms) or r.extent.constant >= FEWEST_COLUMNS
+
+
+def _only_sum(store: Store) -> Reduce | None:
+    """The sum of a statement that has no other reduction."""
+    found = [
+        e
+        for own in walk.own_expressions(store)
+        for e in walk.expressions(own)
+        if isinstance(e, Reduce)
+    ]
+    if len(found) != 1 or found[0].kind is not Reduction.SUM:
+        return None
+    return None if found[0].dtype.startswith("complex") else found[0]
 
 
 def _single_store(nest: Nest) -> Store | None:

@@ -7,7 +7,7 @@ a temporary `t[i, c]` three temporaries, which may then become scalars.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import product
 
@@ -104,51 +104,63 @@ def _statement(s: Statement) -> Statement:
 
 def _parted(program: Program) -> Program:
     """The program with temporaries by the constant indices of their short axes."""
-    arrays = {
-        s.array.name: s.array
-        for s in walk.statements(program.body)
-        if isinstance(s, Allocate) and s.array.name in temporaries(program.body)
-    }
-    axes = {name: _constant_axes(program, array) for name, array in arrays.items()}
-    axes = {name: found for name, found in axes.items() if found}
-    if not axes:
-        return program
-    taken = walk.names_of(program)
-    names: dict[tuple[str, tuple[int, ...]], str] = {}
+    made = temporaries(program.body)
+    arrays = [s.array for s in walk.statements(program.body) if isinstance(s, Allocate)]
+    axes = {a.name: _constant_axes(program, a) for a in arrays if a.name in made}
+    parts = _Parts({name: own for name, own in axes.items() if own}, walk.names_of(program))
+    body = walk.with_expressions(program.body, parts.load)
+    return replace(program, body=tuple(p for s in body for p in parts.statement(s)))
 
-    def part(array: str, at: tuple[int, ...]) -> str:
-        if (array, at) not in names:
-            name = f"{array}_{'_'.join(map(str, at))}"
-            while name in taken:
-                name += "_"
-            taken.add(name)
-            names[array, at] = name
-        return names[array, at]
 
-    def split(array: str, indices: tuple[Expression, ...]) -> tuple[str, tuple[Expression, ...]]:
-        at = tuple(_constant(indices[k]) for k in axes[array])
-        kept = tuple(i for k, i in enumerate(indices) if k not in axes[array])
-        return part(array, at), kept
+@dataclass
+class _Parts:
+    """Arrays that take the place of another one, one for each constant index.
 
-    def change(e: Expression) -> Expression:
-        if isinstance(e, Load) and e.array in axes:
-            return Load(*split(e.array, e.indices), e.dtype)
+    Attributes:
+        axes: The axes of each array that disappear.
+        taken: Names that are in use.
+    """
+
+    axes: dict[str, tuple[int, ...]]
+    taken: set[str]
+    _names: dict[tuple[str, tuple[int, ...]], str] = field(default_factory=dict)
+
+    def load(self, e: Expression) -> Expression:
+        """An expression with the part in place of the whole."""
+        if isinstance(e, Load) and e.array in self.axes:
+            return Load(*self._split(e.array, e.indices), e.dtype)
         return e
 
-    def one(s: Statement) -> Body:
-        if isinstance(s, Store) and s.array in axes:
-            return (Store(*split(s.array, s.indices), s.value),)
-        if isinstance(s, Allocate) and s.array.name in axes:
-            own = axes[s.array.name]
+    def statement(self, s: Statement) -> Body:
+        """A statement whose expressions have been changed already, as one or several."""
+        if isinstance(s, Store) and s.array in self.axes:
+            return (Store(*self._split(s.array, s.indices), s.value),)
+        if isinstance(s, Allocate) and s.array.name in self.axes:
+            own = self.axes[s.array.name]
             shape = tuple(n for k, n in enumerate(s.array.shape) if k not in own)
-            parts = product(*(range(s.array.shape[k].constant) for k in own))
-            return tuple(
-                Allocate(Array(part(s.array.name, at), s.array.dtype, shape)) for at in parts
-            )
-        return (walk.with_blocks(s, lambda body: tuple(p for inner in body for p in one(inner))),)
+            places = product(*(range(s.array.shape[k].constant) for k in own))
+            names = [self._name(s.array.name, at) for at in places]
+            return tuple(Allocate(Array(name, s.array.dtype, shape)) for name in names)
+        changed = walk.with_blocks(
+            s, lambda body: tuple(part for inner in body for part in self.statement(inner))
+        )
+        return (changed,)
 
-    body = walk.with_expressions(program.body, change)
-    return replace(program, body=tuple(p for s in body for p in one(s)))
+    def _split(
+        self, array: str, indices: tuple[Expression, ...]
+    ) -> tuple[str, tuple[Expression, ...]]:
+        own = self.axes[array]
+        at = tuple(_constant(indices[k]) for k in own)
+        return self._name(array, at), tuple(i for k, i in enumerate(indices) if k not in own)
+
+    def _name(self, array: str, at: tuple[int, ...]) -> str:
+        if (array, at) not in self._names:
+            name = f"{array}_{'_'.join(map(str, at))}"
+            while name in self.taken:
+                name += "_"
+            self.taken.add(name)
+            self._names[array, at] = name
+        return self._names[array, at]
 
 
 def _constant_axes(program: Program, array: Array) -> tuple[int, ...]:
@@ -160,9 +172,13 @@ def _constant_axes(program: Program, array: Array) -> tuple[int, ...]:
         for k, extent in enumerate(array.shape)
         if not extent.terms
         and 1 <= extent.constant <= LONGEST
-        and all(isinstance(i[k], Position) and not i[k].value.terms for i in own)
+        and all(_is_constant(indices[k]) for indices in own)
     )
     return found if own and len(found) < len(array.shape) else ()
+
+
+def _is_constant(e: Expression) -> bool:
+    return isinstance(e, Position) and not e.value.terms
 
 
 def _constant(e: Expression) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ from outpace.errors import NotLifted
 Indices = tuple[Expression, ...]
 
 
+Kind = tuple[str, bool]
+"""Dtype of a scalar, and whether it is a Python number, which does not take part in promotion."""
+
+
 @dataclass(frozen=True)
 class Value:
     """A scalar or a lazily evaluated array.
@@ -26,6 +31,7 @@ class Value:
         at: The element at some indices.
         weak: Whether it is a Python scalar, which does not take part in promotion.
         storage: The array of which this is (a view of) the contents, None for a fresh value.
+        kinds: The types that a scalar may have when it runs, where they are several.
     """
 
     dtype: str
@@ -33,6 +39,7 @@ class Value:
     at: Callable[[Indices], Expression]
     weak: bool = False
     storage: str | None = None
+    kinds: frozenset[Kind] = frozenset()
 
     @property
     def scalar(self) -> Expression:
@@ -43,6 +50,11 @@ class Value:
     def is_array(self) -> bool:
         """Whether it has axes."""
         return bool(self.shape)
+
+    @property
+    def possible(self) -> frozenset[Kind]:
+        """The types that it may have when it runs."""
+        return self.kinds or frozenset({(self.dtype, self.weak)})
 
 
 @dataclass(frozen=True)
@@ -128,14 +140,38 @@ def cast(e: Expression, dtype: str) -> Expression:
     return Cast(e, dtype)
 
 
-def result_type(function: Callable[..., Any], *values: Value) -> tuple[str, bool]:
+def result_type(function: Callable[..., Any], *values: Value) -> Kind:
     """Dtype of `function(*values)` and whether it is a Python scalar.
 
-    The installed NumPy decides: the function is applied to one sample of each value, since the
-    promotion of scalars changed with NumPy 2.
+    Raises:
+        NotLifted: NumPy refuses these types, or it depends on which of its types a variable has.
+    """
+    kinds = possible_types(function, *values)
+    if len(kinds) > 1:
+        names = " or ".join(sorted({dtype for dtype, _ in kinds}))
+        raise NotLifted(f"a result that is {names}, as the values of variables decide")
+    return next(iter(kinds))
+
+
+def possible_types(function: Callable[..., Any], *values: Value) -> frozenset[Kind]:
+    """All types that `function(*values)` may have.
 
     Raises:
         NotLifted: NumPy refuses these types.
+    """
+    variants = (
+        [replace(v, dtype=dtype, weak=weak, kinds=frozenset()) for dtype, weak in sorted(v.kinds)]
+        if v.kinds
+        else [v]
+        for v in values
+    )
+    return frozenset(_result_type(function, *chosen) for chosen in product(*variants))
+
+
+def _result_type(function: Callable[..., Any], *values: Value) -> Kind:
+    """The installed NumPy decides: the function is applied to one sample of each value.
+
+    The promotion of scalars changed with NumPy 2.
     """
     if np.lib.NumpyVersion(np.__version__) < "2.0.0":
         _refuse_value_based(values)
@@ -200,3 +236,22 @@ def element(v: Value, indices: Indices) -> Expression:
 def stored(array: str, dtype: str, shape: tuple[Affine, ...]) -> Value:
     """The whole of an array."""
     return Value(dtype, shape, lambda i: Load(array, i, dtype), storage=array)
+
+
+def joined_kind(kinds: frozenset[Kind]) -> Kind:
+    """One type that holds the values of all these exactly.
+
+    Raises:
+        NotLifted: There is none, or arithmetic in it would not wrap around as in the others.
+    """
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    dtypes = {dtype for dtype, _ in kinds}
+    weak = all(weak for _, weak in kinds)
+    if len(dtypes) > 1 and dtypes & _WRAPPING:
+        raise NotLifted(f"a variable that is {' or '.join(sorted(dtypes))}")
+    return np.result_type(*dtypes).name, weak
+
+
+_WRAPPING = {"bool", "int8", "int16", "uint8", "uint16", "uint32", "uint64"}
+"""Dtypes that no other one can stand for."""

@@ -66,12 +66,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Shifts:
-    """Where the stages of a step are, relative to its first one, and how far a step is from the
-    one before.
+    """Distances of stages from the first one of the first step.
 
     Attributes:
-        stages: One for each stage.
-        step: For a whole step.
+        stages: Of each stage within a step.
+        step: Of each step from the one before.
     """
 
     stages: tuple[int, ...]

@@ -262,7 +262,7 @@ def test_progress_is_plain_lines_where_stderr_is_no_terminal(outpace, fake_api, 
 
 
 def test_help_of_every_command_has_an_example(outpace):
-    commands = ("tune", "judge", "list", "check", "explain", "draft", "doctor")
+    commands = ("tune", "run", "judge", "list", "check", "explain", "draft", "doctor")
     helps = {name: outpace(name, "--help") for name in commands}
     assert all(done.exit_code == 0 for done in helps.values())
     assert all(f"outpace {name}" in done.stdout for name, done in helps.items())

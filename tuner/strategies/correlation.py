@@ -17,6 +17,7 @@ one is overconfident, and the drawn ones take turns.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ class Axis:
         others = [pair for pair in self.others if pair != pairs[0]]
         if others:
             pairs.append(others[rng.integers(len(others))])
-        near = np.stack([self._tables[pair][values].take(values, axis=1) for pair in pairs])
+        near = np.array([self._tables[pair][values].take(values, axis=1) for pair in pairs])
         relevances = np.array(RELEVANCES)[:, None, None]
         choices = relevances * near[:, None]
         choices += 1 - relevances
@@ -138,15 +139,15 @@ class Correlation:
         points, targets = points[kept], targets[kept]
         settings, noise = list(self.settings), self.noise
         factors = [
-            table[column[:, None], column[None, :]]
+            table[column].take(column, axis=1)
             for table, column in zip(self.tables(), points.T, strict=True)
         ]
-        product = np.prod(factors, axis=0)
+        product = reduce(np.multiply, factors)
         for p in rng.permutation(len(self.axes)):
             options, choices = self.axes[p].options(settings[p], points[:, p], rng)
             rest = product / factors[p]
             scores = _log_likelihoods(rest * choices, np.array(NOISES[noise]), targets)
-            drawn = _draw(scores + np.tile(LOG_PRIORS, len(options) // len(RELEVANCES)), rng)
+            drawn = _draw((scores.reshape(-1, len(RELEVANCES)) + LOG_PRIORS).ravel(), rng)
             settings[p], factors[p] = options[drawn], choices[drawn]
             product = rest * factors[p]
         noise = _draw(_log_likelihoods(product, np.array(NOISES)[:, None], targets), rng)

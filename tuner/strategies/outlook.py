@@ -21,6 +21,8 @@ PROMISING = 800
 """Candidates that are kept when the model has looked at all."""
 STEEPEST = -30.0
 """Improvements that are less likely than by this many deviations are all alike."""
+CLOSE = 6.0
+"""Deviations beyond which an expansion stands for the improvement."""
 FINENESS = 128
 """Places a deviation at which the improvement is tabulated."""
 
@@ -142,13 +144,15 @@ def log_expected_improvement(best: float, means: Array, deviations: Array) -> Ar
 
 @cache
 def _improvement_table() -> Array:
-    count = int(-2 * STEEPEST * FINENESS) + 1
-    return np.array([_log_improvement(STEEPEST + i / FINENESS) for i in range(count)])
+    """Log of u Phi(u) + phi(u) for u from `STEEPEST` to its opposite, `FINENESS` a deviation."""
+    u = np.linspace(STEEPEST, -STEEPEST, int(-2 * STEEPEST * FINENESS) + 1)
+    logs = np.log(np.maximum(u, 1.0))  # what it tends to
+    # Far below zero the two terms cancel; their difference is phi(u) / u^2 (1 - 3 / u^2 + ...).
+    low, middle = u <= -CLOSE, np.abs(u) < CLOSE
+    logs[low] = -0.5 * u[low] ** 2 - 0.5 * log(2 * pi) - np.log(u[low] ** 2 + 3)
+    logs[middle] = [_log_improvement(place) for place in u[middle].tolist()]
+    return logs
 
 
 def _log_improvement(u: float) -> float:
-    density = exp(-0.5 * u * u) / sqrt(2 * pi)
-    if u > -6:
-        return log(u * 0.5 * erfc(-u / sqrt(2)) + density)
-    # Beyond that the two terms cancel; their difference is phi(u) / u^2 (1 - 3 / u^2 + ...).
-    return -0.5 * u * u - 0.5 * log(2 * pi) - log(u * u + 3)
+    return log(u * 0.5 * erfc(-u / sqrt(2)) + exp(-0.5 * u * u) / sqrt(2 * pi))

@@ -147,50 +147,44 @@ class Kernel:
 
     def __init__(self, tables: list[Array]) -> None:
         self._tables: list[Array] = []
-        self._factors: list[dict[int, int]] = []
-        """By group, what the value index of each of its parameters is multiplied with."""
+        self._factors = np.zeros((0, len(tables)), np.intp)
+        """What value indices are multiplied with, (groups, P)."""
         for parameter, table in enumerate(tables):
-            count = len(table)
-            if self._tables and len(self._tables[-1]) * count <= JOINED:
-                factors = {known: n * count for known, n in self._factors.pop().items()}
-                self._factors.append(factors | {parameter: 1})
-                self._tables.append(_outer(self._tables.pop(), table))
+            if self._tables and len(self._tables[-1]) * len(table) <= JOINED:
+                self._tables[-1] = _outer(self._tables[-1], table)
+                self._factors[-1] *= len(table)
             else:
-                self._factors.append({parameter: 1})
                 self._tables.append(table)
+                self._factors = np.pad(self._factors, ((0, 1), (0, 0)))
+            self._factors[-1, parameter] = 1
         self._single = [table.astype(np.float32) for table in self._tables]
 
     def codes(self, points: Array) -> Array:
         """Codes of points, (groups, n), of their value indices, (n, P)."""
-        found = np.zeros((len(self._factors), len(points)), np.intp)
-        for code, factors in zip(found, self._factors, strict=True):
-            for parameter, factor in factors.items():
-                code += factor * points[:, parameter]
-        return found
+        return np.asarray(self._factors @ points.T)
 
     def row(self, code: Array, others: Array, *, single: bool = False) -> Array:
         """Correlation of the point with a code, (groups,), with those of others, (groups, n)."""
         tables = self._single if single else self._tables
-        first, *factors = [t[own].take(c) for t, own, c in zip(tables, code, others, strict=True)]
-        for factor in factors:
-            first *= factor
-        return first
+        found = np.ones(others.shape[1], tables[0].dtype)
+        for table, own, other in zip(tables, code, others, strict=True):
+            found *= table[own].take(other)
+        return found
 
     def between(self, codes: Array, others: Array, *, single: bool = False) -> Array:
-        """Correlation of points with others, by their codes, (groups, b) and (groups, n); (b, n)."""
+        """Correlation of points with others, (b, n), by codes, (groups, b) and (groups, n)."""
         tables = self._single if single else self._tables
-        found = None
+        found = np.ones((codes.shape[1], others.shape[1]), tables[0].dtype)
         for table, own, other in zip(tables, codes, others, strict=True):
-            factor = table[own].take(other, axis=1)
-            found = factor if found is None else np.multiply(found, factor, out=found)
-        assert found is not None
+            found *= table[own].take(other, axis=1)
         return found
 
 
 def _outer(left: Array, right: Array) -> Array:
     """The table of two parameters, of their tables."""
     count = len(left) * len(right)
-    return (left[:, None, :, None] * right[None, :, None, :]).reshape(count, count)
+    table = left[:, None, :, None] * right[None, :, None, :]
+    return np.asarray(table.reshape(count, count))
 
 
 def _inverse_factor(matrix: Array) -> Array:

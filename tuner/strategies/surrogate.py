@@ -68,8 +68,12 @@ class SurrogateSearch:
         self._first = borrowed.first(space, BORROWED)
         self._asked: list[Point] = []
         self._told: list[Point] = []
-        self._seconds: dict[Point, float] = {}
+        self._seconds: list[float] = []
         """Of every point that was told; infinite where it failed."""
+        self._known: set[Point] = set()
+        """The points that were told."""
+        self._best = inf
+        """Least of the seconds that the model knows."""
         self._digested = 0
         """How many of the told points the model knows."""
         self._next_draw = max(2, len(self._first)) if self._first else spread_out
@@ -86,48 +90,45 @@ class SurrogateSearch:
 
     def tell(self, point: Point, outcome: Outcome) -> None:
         """What came of a point; the first word counts where it is told twice."""
-        if point not in self._seconds:
+        if point not in self._known:
+            self._known.add(point)
             self._told.append(point)
-            self._seconds[point] = outcome.seconds if isinstance(outcome, Measured) else inf
+            self._seconds.append(outcome.seconds if isinstance(outcome, Measured) else inf)
 
     # --- taking in what was told --------------------------------------------------------------
 
     def _catch_up(self) -> None:
         """Take in outcomes one by one, so that it does not matter how many came at once."""
         while self._digested < len(self._told):
-            point = self._told[self._digested]
-            best = min((self._seconds[p] for p in self._told[: self._digested]), default=inf)
+            point, seconds = self._told[self._digested], self._seconds[self._digested]
+            is_best = seconds < self._best
+            self._best = min(self._best, seconds)
             self._digested += 1
             if self._outlook is not None:
                 self._outlook.tell(point)
             if self._digested == self._next_draw:
                 self._renew()
-            elif self._outlook is not None and self._seconds[point] < best:
+            elif self._outlook is not None and is_best:
                 self._outlook.extend(self._vicinity.around([point], self._rng(self._digested)))
 
     def _renew(self) -> None:
         """Learn the correlation again, and make a model that follows it."""
         told = self._told[: self._digested]
-        points, targets = np.array(told), log_odds_of_ranks(self._of(told))
+        seconds = self._seconds[: self._digested]
+        points, targets = np.array(told), log_odds_of_ranks(np.array(seconds))
         rng, unexplained = self._rng(self._digested), targets
         if self._borrowed is not None:
             scores = self._borrowed.scores(points)
             unexplained = targets - scores @ weights_of(scores, targets)
         self._correlation = self._correlation.redrawn(points, unexplained, rng)
-        candidates = self._vicinity.candidates(self._elite(ELITE), rng)
+        best = np.argsort(seconds, kind="stable")[:ELITE]
+        elite = [told[place] for place in best if seconds[place] < inf]
+        candidates = self._vicinity.candidates(elite, rng)
         known = set(told)
         pending = [point for point in self._asked if point not in known]
         self._outlook = Outlook(self._correlation, candidates, told, pending, self._borrowed)
         self._outlook.narrow(targets)
         self._next_draw = max(self._digested + 1, int(self._digested * GROWTH))
-
-    def _elite(self, count: int) -> list[Point]:
-        """The best of the points taken in, at most `count`."""
-        worked = [p for p in self._told[: self._digested] if self._seconds[p] < inf]
-        return sorted(worked, key=self._seconds.__getitem__)[:count]
-
-    def _of(self, points: Sequence[Point]) -> Array:
-        return np.array([self._seconds[point] for point in points])
 
     def _rng(self, *purpose: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, *purpose])
@@ -142,7 +143,7 @@ class SurrogateSearch:
             self._outlook.extend(self._untried())
         if not self._outlook.is_open:
             return None
-        return self._outlook.choose(log_odds_of_ranks(self._of(self._told)))
+        return self._outlook.choose(log_odds_of_ranks(np.array(self._seconds)))
 
     def _spread_out(self) -> Point | None:
         """A borrowed point, or else the drawn one that is farthest from all that were tried."""

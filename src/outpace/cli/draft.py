@@ -118,8 +118,9 @@ def draft(
         if show is Show.NESTS:
             return _nests(reference, out)
         if out is None:
-            _refuse_unkept(drafter, [model, batch_file, batch_results])
-            return _shown(reference, drafter, languages)
+            options = (model, batch_file, batch_results)
+            is_free = all(option is None for option in options)
+            return _shown(reference, drafter, languages, is_free=is_free)
         loaded, settings, held = _loaded(reference, out)
         names = drafter or settings.drafter
         batch = _batch(batch_file, batch_results)
@@ -262,15 +263,6 @@ def _show_kept(console: Console, drafted: Drafted, following: str) -> None:
 # --- drafts, nests and prompts on the screen ----------------------------------------------------
 
 
-def _refuse_unkept(drafter: str | None, given: Sequence[object]) -> None:
-    """Raise UsageError where drafts cost something, or batch files need a place."""
-    from outpace.tuner.drafting import ENGINE, MODEL  # noqa: PLC0415
-
-    names = (drafter or "").split(",")
-    if MODEL in names or ENGINE in names or any(value is not None for value in given):
-        raise UsageError("what a model drafts is paid for; keep it in a folder with --out DIR")
-
-
 def _nests(reference: str, out: Path | None) -> Answer:
     from outpace.codegen.nests.lift import lift  # noqa: PLC0415
     from outpace.codegen.nests.printer import program_text  # noqa: PLC0415
@@ -284,16 +276,26 @@ def _nests(reference: str, out: Path | None) -> Answer:
     return Answer(payload, lambda console: _print_text(console, text))
 
 
-def _shown(reference: str, drafter: str | None, languages: tuple[str, ...]) -> Answer:
+def _shown(
+    reference: str, drafter: str | None, languages: tuple[str, ...], *, is_free: bool
+) -> Answer:
+    """The drafts of a drafter that costs nothing."""
     from outpace.codegen.drafters import drafter_named  # noqa: PLC0415
     from outpace.codegen.drafters.base import DraftingTask  # noqa: PLC0415
     from outpace.codegen.reference import load_reference  # noqa: PLC0415
     from outpace.kernels.target import current_target  # noqa: PLC0415
+    from outpace.tuner.drafting import ENGINE, MODEL  # noqa: PLC0415
 
     loaded = load_reference(reference)
     settings = read_settings(loaded.folder)
+    name = drafter or settings.drafter
+    if not is_free or {MODEL, ENGINE} & set(name.split(",")):
+        raise UsageError(
+            "what a model drafts is paid for; keep it in a folder with --out DIR, or look at the "
+            "drafts of --drafter builtin"
+        )
     task = DraftingTask(loaded, current_target(), languages or settings.languages)
-    proposal = drafter_named(drafter or settings.drafter).propose(task)
+    proposal = drafter_named(name).propose(task)
     payload = {
         "schema": "outpace.draft/1",
         "reference": loaded.name,

@@ -1,0 +1,1 @@
+"""One page about campaigns: what was read, what changed over time, figures, HTML."""
