@@ -62,8 +62,8 @@ def _full(call: Call) -> Lifted:
     like = call.name == "full_like"
     given = call.bound("a" if like else "shape", "fill_value", "dtype")
     fill = value_of(given["fill_value"], call.name)
-    if fill.is_array:
-        raise NotLifted(f"{call.name} with an array as value")
+    if fill.is_array or (fill.kinds and given.get("dtype") is None):
+        raise NotLifted(f"{call.name} with this value")
     if like:
         source = value_of(given["a"], call.name)
         shape, default = source.shape, source.dtype

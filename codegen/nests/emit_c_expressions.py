@@ -197,7 +197,7 @@ class Expressions:
             return self._infix(_INFIX[op], *operands)
         if op in _ROUNDINGS and kind in "iub":
             return self._written(operands[0])
-        if op is Op.POWER and operands[1] == Constant(2.0, operands[1].dtype) and kind == "f":
+        if op is Op.POWER and operands[1] == Constant(2, e.dtype) and kind in "fc":
             return self._call(self.functions.named("square", e.dtype), operands[:1])
         match op:
             case Op.LOGICAL_NOT:

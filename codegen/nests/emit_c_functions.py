@@ -136,6 +136,12 @@ static inline T larger_D(T a, T b)
 }""",
 }
 _COMPLEX = {
+    "square": """\
+static inline T square_D(T a)
+{
+    const R x = __real__ a, y = __imag__ a;
+    return __builtin_complex(x * x - y * y, x * y + y * x);
+}""",
     "multiply": """\
 static inline T multiply_D(T a, T b)
 {

@@ -45,6 +45,12 @@ def homes(body: Body, names: Iterable[str]) -> Homes:
     return Homes(tuple(first), inline, within)
 
 
+def is_fresh(name: str, body: Body) -> bool:
+    """Whether a block assigns a scalar before anything in it reads it."""
+    parts = [s for s in body if mentions(s, name)]
+    return _makes(parts[0], name) or (len(parts) == 1 and _is_fresh_inside(parts[0], name))
+
+
 def assigned_in(body: Iterable[Statement]) -> dict[str, str]:
     """Dtypes of the scalars that belong to this scope: assigned in it, not in a nest within.
 
@@ -92,5 +98,4 @@ def _is_fresh_inside(s: Statement, name: str) -> bool:
     blocks = [b for b in walk.blocks(s) if any(mentions(part, name) for part in b)]
     if len(blocks) != 1:
         return False
-    parts = [part for part in blocks[0] if mentions(part, name)]
-    return _makes(parts[0], name) or (len(parts) == 1 and _is_fresh_inside(parts[0], name))
+    return is_fresh(name, blocks[0])

@@ -327,7 +327,8 @@ class Expressions:
         first, second = (Assign(name, cast(v.scalar, result.dtype)) for v in (chosen, other))
         held = cast(condition.scalar, "bool")
         self._builder.emit(If(held, (*needed, first), (*also, second)))
-        return scalar_value(Variable(name, result.dtype), weak=result.weak)
+        held = Variable(name, result.dtype)
+        return Value(result.dtype, (), lambda _: held, result.weak, kinds=result.kinds)
 
     def _apart(self, node: ast.expr) -> tuple[Value, list[Statement]]:
         """A value, and the statements that it needs."""

@@ -33,12 +33,12 @@ from outpace.codegen.nests.ir import (
 )
 
 Body = tuple[Statement, ...]
-_DTYPE = "float64"
+_DTYPES = ("float64", "int64")
 """Sums of shorter floats are kept in a longer type, which is not known here."""
 
 
 def folded(program: Program) -> Program:
-    """The program with sums over the same range in one loop, inside nests."""
+    """The program with sums over the same range in one loop, inside nests and loops."""
     return without_unused(_Folding(program).program())
 
 
@@ -56,7 +56,7 @@ class _Folding:
         return replace(self._program, body=tuple(self._visit(s) for s in self._program.body))
 
     def _visit(self, s: Statement) -> Statement:
-        if isinstance(s, Nest):
+        if isinstance(s, Nest | Loop):
             return replace(s, body=self._folded(tuple(self._visit(p) for p in s.body)))
         return walk.with_blocks(s, lambda body: tuple(self._visit(p) for p in body))
 
@@ -129,7 +129,7 @@ class _Folding:
             scalar = Variable(f"{self._prefix}{self._count}", total.dtype)
             self._count += 1
             term = _with_values(_moved(total.body, total.ranges[0].name, at), values)
-            before.append(Assign(scalar.name, Constant(0.0, total.dtype)))
+            before.append(Assign(scalar.name, _zero(total.dtype)))
             body.append(Assign(scalar.name, Apply(Op.ADD, (scalar, term), total.dtype)))
             after += walk.with_expressions((s,), _using(total, scalar))
         self._count += 1
@@ -182,9 +182,13 @@ def _sum_of(s: Statement) -> Reduce | None:
     found = [
         e for own in walk.own_expressions(s) for e in walk.expressions(own) if isinstance(e, Reduce)
     ]
-    if len(found) != 1 or found[0].kind is not Reduction.SUM or found[0].dtype != _DTYPE:
+    if len(found) != 1 or found[0].kind is not Reduction.SUM or found[0].dtype not in _DTYPES:
         return None
     return found[0] if len(found[0].ranges) == 1 else None
+
+
+def _zero(dtype: str) -> Constant:
+    return Constant(0 if dtype == "int64" else 0.0, dtype)
 
 
 def _has_sum(e: Expression) -> bool:

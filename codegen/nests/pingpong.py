@@ -57,6 +57,7 @@ def _pattern(program: Program, loop: Loop) -> tuple[int, Array] | None:
         later = loop.body[place + 2 :]
         if (
             copy in temporaries(program.body)
+            and any(e.array == target for e in walk.loads([first]))
             and accesses == 1
             and back.value.array == copy
             and back.value.indices == _here(second)

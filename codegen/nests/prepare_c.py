@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from outpace.codegen.nests.fold import folded
+from outpace.codegen.nests.independent import independent
 from outpace.codegen.nests.invariants import invariants_out
 from outpace.codegen.nests.ir import Program
 from outpace.codegen.nests.landing import landed
@@ -16,5 +17,5 @@ def prepared(program: Program, *, reorder: bool) -> Program:
         program: After fusion.
         reorder: Whether sums may be reordered, so that one loop may hold several.
     """
-    program = landed(invariants_out(program))
+    program = independent(landed(invariants_out(program)))
     return shared(folded(program) if reorder else program)

@@ -14,6 +14,7 @@ Variables:
     OPENAI_BASE_URL: Address of that server where none is given.
     VLLM_*, CUDA_*, OMP_*, HF_HOME and their like: Reach the process in which vLLM runs for the
         drafter `vllm`, except what is named like a key.
+    GITHUB_STEP_SUMMARY: File to which `outpace ci` adds its summary.
     CC: The C compiler, with arguments if need be, instead of the first on PATH.
     XDG_*: As the XDG base directory specification says, through platformdirs.
 """
@@ -126,6 +127,12 @@ def data_dir() -> Path:
 def in_ci() -> bool:
     """Whether a CI service runs this process."""
     return os.environ.get("CI", "") not in ("", "0", "false")
+
+
+def step_summary() -> Path | None:
+    """File for the summary of a job of GitHub Actions, or None."""
+    value = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    return Path(value) if value else None
 
 
 def c_compiler() -> str:

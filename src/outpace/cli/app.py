@@ -9,6 +9,7 @@ import typer
 
 from outpace.cli.build import build
 from outpace.cli.check import check
+from outpace.cli.ci import ci
 from outpace.cli.doctor import doctor
 from outpace.cli.draft import draft
 from outpace.cli.eject import eject
@@ -35,6 +36,7 @@ app.command(epilog=f"Example: outpace tune {_HDIFF} --budget 5m")(tune)
 app.command(epilog=f"Example: outpace judge {_HDIFF} my_hdiff.py --dry-run")(judge)
 app.command("list", epilog="Example: outpace list kernels")(list_promotions)
 app.command(epilog="Example: outpace check kernels --json")(check)
+app.command(epilog="Example: outpace ci --base origin/main --junit outpace.xml")(ci)
 app.command(epilog="Example: outpace build kernels --into /shared/builds")(build)
 app.command(epilog=f"Example: outpace eject {_HDIFF} --out fast_hdiff")(eject)
 app.command(epilog=f"Example: outpace explain {_HDIFF}")(explain)
