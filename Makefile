@@ -18,8 +18,9 @@ help: ## List what can be made
 demo: $(installed) ## Tune the horizontal diffusion kernel on this machine
 	@$(bin)/outpace tune kernels/library/climate.py:hdiff
 
+# Not more workers: what is timed runs on all cores, and compilers take memory.
 test: $(installed) ## Run the test suite
-	@$(bin)/python -m pytest -q
+	@$(bin)/python -m pytest -q --numprocesses 2 --dist worksteal
 
 test-vllm: $(vllm_installed) ## Draft with a real vLLM, on the CPU (installs 3.5 GB)
 	@nice $(vllm_venv)/bin/python -m pytest -q -m vllm tests/vllm

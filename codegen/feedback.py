@@ -16,7 +16,7 @@ import numpy as np
 from outpace.codegen.dims import shape_of
 from outpace.codegen.llm.standing import Standing, Timing
 from outpace.codegen.machine import Machine
-from outpace.model import Contract, Counterexample, Status, Trial, Workload
+from outpace.model import Contract, Counterexample, Mismatch, Status, Trial, Workload
 
 MOST_BYTES = 20_000
 """Of all feedback in one prompt; longer dumps help no model and crowd out the contract."""
@@ -29,6 +29,8 @@ _OVERHEAD = 20e-6
 """Seconds below which a call and the start of threads cost as much as the work."""
 _NEAR = 2.0
 """Times the least time that memory allows, up to which memory is what limits."""
+_BARELY = 100.0
+"""Times what is allowed, up to which an error may be one of rounding."""
 _LOCAL = re.compile(r"(?<![\w./*)-])(?:/[\w.@+~-]+){2,}/(?=[\w.@+~-])| at 0x[0-9a-f]+")
 """Folders of an absolute path, which may hold the user's name, and addresses in memory."""
 
@@ -112,7 +114,21 @@ def _counterexample(found: Counterexample) -> str:
     return (
         f"Smallest case found: {sizes}, values of the kind {found.flavour!r}. "
         f"{mismatch.output}[{index}] is {mismatch.got}, expected {mismatch.expected} within "
-        f"{mismatch.allowed}; {mismatch.count} element(s) of it are wrong."
+        f"{mismatch.allowed}; {mismatch.count} element(s) of it are wrong.{_rounding(mismatch)}"
+    )
+
+
+def _rounding(mismatch: Mismatch) -> str:
+    """Where a result is barely off: that not the formula may be at fault but its rounding."""
+    got, expected, allowed = mismatch.got, mismatch.expected, mismatch.allowed
+    if isinstance(got, str) or isinstance(expected, str) or isinstance(allowed, str):
+        return ""  # not finite
+    off = abs(got - expected)
+    if not 0.0 < off <= _BARELY * allowed:
+        return ""
+    return (
+        f" That is off by {off / allowed:.2g} times what is allowed, as rounding errors are: keep "
+        "the reference's order of operations, sum in parts, or sum in a higher precision."
     )
 
 

@@ -112,7 +112,7 @@ def misfit(reference: Reference, case: Case) -> str | None:
 
 def flavours_of(reference: Reference) -> tuple[str, ...]:
     """Kinds of values that can be drawn: a callable of `inputs` draws plain ones only."""
-    return ("plain",) if callable(reference.options.inputs) else FLAVOURS
+    return ("plain",) if callable(reference.inputs) else FLAVOURS
 
 
 def draw_inputs(reference: Reference, case: Case) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def draw_inputs(reference: Reference, case: Case) -> dict[str, Any]:
         ContractError: The callable of `inputs` gave something that the annotation does not allow.
     """
     rng = np.random.Generator(np.random.SFC64(case.seed))
-    given = reference.options.inputs
+    given = reference.inputs
     made: Mapping[str, Any] = {}
     if callable(given):
         made = given(dict(case.sizes), rng)
@@ -296,7 +296,7 @@ def _sizes_of(
     reference: Reference, name: str, wide: bool, rng: np.random.Generator
 ) -> tuple[int, ...]:
     """Values to try: from `inputs` for an int argument, else awkward extents or small counts."""
-    contract, inputs = reference.contract, reference.options.inputs
+    contract, inputs = reference.contract, reference.inputs
     if isinstance(inputs, Mapping) and name in inputs:
         return tuple(np.unique(inputs[name].draw(rng, (256,), "int64")).tolist())
     if any(name in parse_dim(dim).names for part in contract.parts for dim in part.dims or ()):

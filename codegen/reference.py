@@ -19,12 +19,13 @@ from typing import Any
 from outpace import environment
 from outpace.codegen.contract import build_contract
 from outpace.codegen.distributions import Distribution
+from outpace.codegen.recorded import Recorded, RecordedInputs
 from outpace.codegen.source import SourceClosure, closure_of
 from outpace.errors import ContractError, ReferenceError_
 from outpace.model import Block, Contract, Tolerance
 
 InputsCallable = Callable[[dict[str, int], Any], Mapping[str, Any]]
-Inputs = Mapping[str, Distribution] | InputsCallable
+Inputs = Mapping[str, Distribution] | InputsCallable | Recorded
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,14 @@ class Reference:
         if isinstance(o.inputs, Mapping):
             _refuse_misfits(self.name, contract, o.inputs)
         return contract
+
+    @cached_property
+    def inputs(self) -> Mapping[str, Distribution] | InputsCallable:
+        """What values are drawn from; a recording as a callable like the user's own."""
+        given = self.options.inputs
+        if isinstance(given, Recorded):
+            return RecordedInputs(given, self.folder, self.contract)
+        return given if given is not None else {}
 
     @cached_property
     def closure(self) -> SourceClosure:

@@ -21,6 +21,7 @@ def test_the_exported_names_are_these_and_sorted():
         "Normal",
         "OutpaceError",
         "Promotion",
+        "Recorded",
         "Status",
         "Tolerance",
         "Trial",

@@ -14,7 +14,7 @@ from outpace.codegen.llm.options import ModelOptions
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, UsageError
 from outpace.kernels import promotions as store
-from outpace.kernels.languages import language_named
+from outpace.kernels.languages import LANGUAGES, language_named, languages_here
 from outpace.kernels.promotions import StoredPromotion
 from outpace.kernels.target import current_target
 from outpace.model import Draft, Promotion, Speedup, Status, Target, Trial, Workload
@@ -93,7 +93,7 @@ def tune(
     reference: Any,
     *,
     drafter: str = "builtin",
-    languages: Sequence[str] = ("numba",),
+    languages: Sequence[str] = (),
     workloads: Sequence[str] = (),
     budget: Budget | None = None,
     fresh: bool = False,
@@ -109,7 +109,7 @@ def tune(
         reference: A function decorated with `outpace.optimize`, or a `Reference`.
         drafter: Name of the drafter, or several with commas between: `builtin`, `openai`,
             `vllm`, `replay:FILE`.
-        languages: Languages to draft in.
+        languages: Languages to draft in; empty for all that this machine has.
         workloads: Names of the workloads that count; empty for all.
         budget: Minutes and drafts to spend; None for all drafts.
         fresh: Ignore what earlier runs of this campaign found.
@@ -126,7 +126,7 @@ def tune(
         EnvironmentError_: The model's server does not answer.
     """
     truth = _reference_of(reference)
-    choice = choose(drafter, languages, model)
+    choice = choose(drafter, languages or _languages_here(observer), model)
     with open_campaign(
         truth,
         choice.identity,
@@ -146,6 +146,15 @@ def tune(
         result = conclude(campaign, drafting.notes)
         worth = worth_of(campaign.journal.path) if choice.asks_model else None
         return replace(result, spent=drafting.spent, worth=worth)
+
+
+def _languages_here(observer: Observer) -> tuple[str, ...]:
+    """All languages that can be built here; what the others lack is told."""
+    here = languages_here()
+    for name in LANGUAGES:
+        if name not in here:
+            observer.notice(Message(f"no drafts in {name}: {language_named(name).unavailable()}"))
+    return here
 
 
 def judge(

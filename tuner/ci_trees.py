@@ -11,7 +11,7 @@ import inspect
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +31,11 @@ SURVEY_SECONDS = 1800.0
 """After this a tree is given up whose modules do not import or whose promotions do not build."""
 _SURVEY = "import sys; from outpace.tuner.ci_trees import survey; survey(sys.stdin.buffer.read())"
 _LOCATION = """from outpace.tuner.ci_trees import decorated
-run = decorated({path!r}, {file!r}, {qualname!r}, slowed={slowed!r})
+run = decorated({path!r}, {root!r}, {file!r}, {qualname!r}, slowed={slowed!r})
 """
 
 
-class Named(Value, frozen=True):
+class Named(Value, frozen=True, order=True):
     """A decorated function by its place in a tree.
 
     Attributes:
@@ -112,24 +112,6 @@ class Tree:
     home: Path
     path: tuple[str, ...]
 
-    def promotions(self) -> tuple[dict[Named, list[StoredPromotion]], dict[str, str]]:
-        """Promotions by function, and why others are passed over, by folder within the tree."""
-        found: dict[Named, list[StoredPromotion]] = {}
-        passed_over: dict[str, str] = {}
-        for folder in store.folders_under([self.folder]):
-            within = str(folder.relative_to(self.folder.resolve()))
-            try:
-                stored = store.read(folder)
-            except (OutpaceError, OSError) as error:
-                passed_over[within] = str(error).replace(f"{self.folder.resolve()}/", "")
-                continue
-            name = _function_of(stored, self.folder.resolve())
-            if name is None:
-                passed_over[within] = f"{within}: there is no module of its function beside it"
-            else:
-                found.setdefault(name, []).append(stored)
-        return found, passed_over
-
     def look_at(self, functions: Sequence[Named]) -> dict[Named, Present | Absent]:
         """What these functions are here, and what a call of them runs at every workload.
 
@@ -165,7 +147,8 @@ class Tree:
         """
         text = _LOCATION.format(
             path=list(self.path),
-            file=str(self.folder / name.file),
+            root=str(self.folder),
+            file=name.file,
             qualname=name.qualname,
             slowed=slowed,
         )
@@ -176,10 +159,35 @@ class Tree:
         return str(path), "run"
 
 
-def _function_of(stored: StoredPromotion, root: Path) -> Named | None:
-    module, _, qualname = stored.promotion.reference.partition(":")
-    file = stored.path.resolve().parents[2] / f"{module.rpartition('.')[2]}.py"
-    return Named(str(file.relative_to(root)), qualname) if file.is_file() else None
+def promotions_in(
+    root: Path, below: Path | None = None
+) -> tuple[dict[Named, list[StoredPromotion]], dict[str, str]]:
+    """Promotions by function, and why others are passed over, by folder relative to the root.
+
+    Args:
+        root: Names are relative to it.
+        below: Where to look; None for the root.
+
+    Raises:
+        UsageError: There is no such folder.
+    """
+    root = root.resolve()
+    found: dict[Named, list[StoredPromotion]] = {}
+    passed_over: dict[str, str] = {}
+    for folder in store.folders_under([below or root]):
+        within = str(folder.relative_to(root))
+        try:
+            stored = store.read(folder)
+        except (OutpaceError, OSError) as error:
+            passed_over[within] = str(error).replace(f"{root}/", "")
+            continue
+        module, _, qualname = stored.promotion.reference.partition(":")
+        file = folder.parents[2] / f"{module.rpartition('.')[2]}.py"
+        if file.is_file() and file.is_relative_to(root):
+            found.setdefault(Named(str(file.relative_to(root)), qualname), []).append(stored)
+        else:
+            passed_over[within] = f"{within}: there is no module of its function beside it"
+    return found, passed_over
 
 
 # --- Checking out -------------------------------------------------------------------------------
@@ -274,7 +282,7 @@ def _looked_at(tree: Path, name: Named) -> Present | Absent:
     try:
         if not (tree / name.file).is_file():
             return Absent(f"there is no file {name.file}", gone=True)
-        function = _attribute(str(tree / name.file), name.qualname)
+        function = function_named(tree, name)
         if function is None:
             return Absent(f"{name.file} has no {name.qualname}", gone=True)
         reference: Reference = function.reference
@@ -282,8 +290,8 @@ def _looked_at(tree: Path, name: Named) -> Present | Absent:
         serves = []
         for workload in contract.workloads:
             values = draw_inputs(reference, Case.of_workload(workload, 0))
-            bound = _bound(reference, values)
-            told = function.explain(*bound.args, **bound.kwargs)
+            given = bound(reference, values)
+            told = function.explain(*given.args, **given.kwargs)
             reason = told.reason.replace(f"{tree}/", "")
             serves.append(Serves(workload.name, told.promotion is not None, reason))
         return Present(reference.source_hash, contract, tuple(serves))
@@ -293,16 +301,20 @@ def _looked_at(tree: Path, name: Named) -> Present | Absent:
         return Absent(f"{type(error).__name__}: {error}")
 
 
-def _attribute(file: str, qualname: str) -> Any:
-    """What a file defines under this name, or None."""
-    found: Any = load_module(file)
-    for part in qualname.split("."):
+def function_named(root: Path, name: Named) -> Any:
+    """What a module defines under this name, or None.
+
+    Raises:
+        ReferenceError_: The module cannot be imported.
+    """
+    found: Any = load_module(str(root / name.file))
+    for part in name.qualname.split("."):
         found = getattr(found, part, None)
     return found
 
 
-def _bound(reference: Reference, values: dict[str, Any]) -> inspect.BoundArguments:
-    """Argument values as a call takes them."""
+def bound(reference: Reference, values: Mapping[str, Any]) -> inspect.BoundArguments:
+    """Argument values by name, as a call takes them."""
     signature = inspect.signature(reference.fn)
     kinds = [p.kind for p in signature.parameters.values()]
     first = sum(kind is not inspect.Parameter.KEYWORD_ONLY for kind in kinds)
@@ -310,17 +322,20 @@ def _bound(reference: Reference, values: dict[str, Any]) -> inspect.BoundArgumen
     return signature.bind(*(v for _, v in given[:first]), **dict(given[first:]))
 
 
-def decorated(path: Sequence[str], file: str, qualname: str, *, slowed: bool) -> Callable[..., Any]:
+def decorated(
+    path: Sequence[str], root: str, file: str, qualname: str, *, slowed: bool
+) -> Callable[..., Any]:
     """What a process that is timed calls: the decorated function, whatever that runs.
 
     Args:
         path: Where it imports from.
-        file: Of its module.
+        root: The tree.
+        file: Of its module, relative to the tree.
         qualname: Its name there.
         slowed: Add a tenth of its own time to every call.
     """
     sys.path[:] = path
-    function = _attribute(file, qualname)
+    function = function_named(Path(root), Named(file, qualname))
     clock = time.perf_counter
 
     def call(*args: Any, **kwargs: Any) -> Any:

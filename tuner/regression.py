@@ -35,7 +35,7 @@ from outpace.tuner.ci_rule import (
     rule_for,
     shown_slower,
 )
-from outpace.tuner.ci_trees import Absent, Named, Present, Tree, checked_out
+from outpace.tuner.ci_trees import Absent, Named, Present, Tree, checked_out, promotions_in
 from outpace.tuner.confirm import describe
 from outpace.tuner.evaluator import Evaluator
 from outpace.tuner.events import QUIET, Message, Observer, Progress
@@ -173,8 +173,8 @@ class _Comparison:
 
     def report(self) -> Report:
         """Numbers first, then times."""
-        promoted_before, damaged_before = self._base.promotions()
-        promoted, damaged = self._head.promotions()
+        promoted_before, damaged_before = promotions_in(self._base.folder)
+        promoted, damaged = promotions_in(self._head.folder)
         names = sorted({*promoted_before, *promoted}, key=str)
         if not names and not damaged:
             raise UsageError(

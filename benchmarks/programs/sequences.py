@@ -28,7 +28,7 @@ def _match(a: int, b: int) -> int:
 
 
 @outpace.optimize(
-    workloads={"small": {"n": 40}, "large": {"n": 120}},
+    workloads={"small": {"n": 40}, "large": {"n": 90}},
     inputs={"seq": Integers(0, 4)},
 )
 def nussinov(seq: Int32[np.ndarray, "n"]) -> Int32[np.ndarray, "n n"]:

@@ -144,8 +144,8 @@ def _pressure_source(
 
 @outpace.optimize(
     workloads={
-        "small": {"ny": 31, "nx": 33, "sweeps": 10},
-        "large": {"ny": 61, "nx": 61, "sweeps": 30},
+        "small": {"ny": 31, "nx": 33, "limit": 10, "sweeps": 10},
+        "large": {"ny": 61, "nx": 61, "limit": 50, "sweeps": 30},
     },
     inputs={
         "u": Constant(0.0),
@@ -160,6 +160,7 @@ def _pressure_source(
     where="ny >= 4 and nx >= 3",
 )
 def channel_flow(
+    limit: int,
     sweeps: int,
     u: Float64[np.ndarray, "ny nx"],
     v: Float64[np.ndarray, "ny nx"],
@@ -175,7 +176,7 @@ def channel_flow(
     dy = 2.0 / (ny - 1)
     change = 1.0
     count = 0
-    while change > 0.01 and count < 50:
+    while change > 0.01 and count < limit:
         un = u.copy()
         vn = v.copy()
         b = _pressure_source(rho, dt, dx, dy, u, v)

@@ -9,6 +9,7 @@ from outpace.codegen.drafters.base import DraftingTask, Proposal
 from outpace.codegen.drafters.plain import plain_source
 from outpace.codegen.nests.emit_c import COptions, c_source
 from outpace.codegen.nests.emit_numba import NumbaOptions, numba_source
+from outpace.codegen.nests.emit_segments import has_library_calls, segmented_source
 from outpace.codegen.nests.fuse import fused
 from outpace.codegen.nests.hoist import hoisted
 from outpace.codegen.nests.inline import inlined
@@ -51,6 +52,7 @@ class BuiltinDrafter:
             if "numba" in task.languages:
                 drafts += self._in_numba(task, program)
         if "numba" in task.languages:
+            drafts += self._with_library(task)
             drafts += self._plain(task)
         return Proposal(_without_repeats(drafts), tuple(notes))
 
@@ -82,6 +84,19 @@ class BuiltinDrafter:
                     continue
                 vector = ", vector math" if options.vector_math else ""
                 yield self._draft(source, f"nests, {idea}{_suffix(options)}{vector}")
+
+    def _with_library(self, task: DraftingTask) -> list[Draft]:
+        """Forms that leave large products and linear algebra to NumPy, where there are any."""
+        try:
+            program = lift(task.reference, library=True)
+            if not has_library_calls(program):
+                return []
+            form = list(numba_forms(program))[-1][1]
+            options = _options(task)
+            sources = [(o, segmented_source(form, o)) for o in options]
+        except NotLifted:
+            return []  # said already, of the form without
+        return [self._draft(source, f"nests, library{_suffix(o)}") for o, source in sources]
 
     def _plain(self, task: DraftingTask) -> Iterator[Draft]:
         for options in reversed(_options(task)):

@@ -257,12 +257,11 @@ class Control(ABC):
         joined = self._builder.allocate(name, value.dtype, value.shape)
         assert joined.storage is not None
         self._names.frame.owned.add(joined.storage)
-        copies = []
-        for branch in (value, other):
-            with self._builder.block() as copy:
-                self._builder.fill(joined, branch)
-            copies.append(copy)
-        return joined, *copies
+        with self._builder.block() as first:
+            self._builder.fill(joined, value)
+        with self._builder.block() as second:
+            self._builder.fill(joined, other)
+        return joined, first, second
 
     def _merged(self, value: Lifted, other: Lifted) -> Lifted:
         """What a name stands for after two branches in which it is the same."""

@@ -21,6 +21,7 @@ from outpace.codegen.nests.calls import (
     value_of,
 )
 from outpace.codegen.nests.elementwise import converted
+from outpace.codegen.nests.indexing import ceiling_of
 from outpace.codegen.nests.ir import Apply, Constant, Expression, Op, Position, Store
 from outpace.codegen.nests.values import (
     Indices,
@@ -31,7 +32,6 @@ from outpace.codegen.nests.values import (
     element,
     literal,
     result_type,
-    scalar_value,
 )
 from outpace.errors import NotLifted
 
@@ -89,13 +89,7 @@ def _arange(call: Call) -> Lifted:
     start = affine.ZERO if len(ends) == 1 else size(ends[0].scalar)
     length = affine.minus(size(ends[0 if len(ends) == 1 else 1].scalar), start)
     if step > 1:
-        length = size(
-            integer(
-                Op.FLOOR_DIVIDE,
-                Position(affine.plus(length, affine.constant(step - 1))),
-                Constant(step, "int64"),
-            )
-        )
+        length = ceiling_of(call.builder, length, step)
 
     def at(indices: Indices) -> Expression:
         known = as_affine(indices[0])
@@ -193,7 +187,8 @@ def _free(value: Value) -> bool:
 
 
 def _as_scalar(value: Value) -> Value:
-    return scalar_value(value.at(tuple(Position(affine.ZERO) for _ in value.shape)), value.weak)
+    first = value.at(tuple(Position(affine.ZERO) for _ in value.shape))
+    return Value(first.dtype, (), lambda _: first, value.weak, kinds=value.kinds)
 
 
 def listed_constant(builder: Builder, array: npt.NDArray[Any]) -> Value:

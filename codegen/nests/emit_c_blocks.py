@@ -322,7 +322,7 @@ class Blocks:
         if place is Place.ALONE or _depth(nest) < self._worth_threads:
             return []
         self.choices.add(PARALLEL)
-        return [f"parallel for schedule(static) if ({PARALLEL})"]
+        return [f"parallel for schedule(static) if (parallel : {PARALLEL})"]
 
     def _tiles(self, nest: Nest, tile: Tile, place: Place) -> list[str]:
         """A nest of sums by tiles."""
@@ -374,7 +374,7 @@ class Blocks:
             pragma = ""
             if depth == 0 and threads:
                 self.choices.add(PARALLEL)
-                pragma = f"parallel for schedule(static) if ({PARALLEL})"
+                pragma = f"parallel for schedule(static) if (parallel : {PARALLEL})"
             if depth == last and combined and not before and not r.dtype.startswith("complex"):
                 pragma = _with_simd(pragma) if pragma else "simd"
             if pragma:

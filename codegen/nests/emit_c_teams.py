@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from outpace.codegen.nests import dependence, walk
+from outpace.codegen.nests.emit_c_scopes import assigned_in, is_fresh
 from outpace.codegen.nests.ir import (
     Assign,
     Define,
@@ -59,6 +60,7 @@ def _is_team(loop: Loop, outside: Sequence[Statement], aliases: Mapping[str, str
     return (
         nests > 0
         and not leaves
+        and all(is_fresh(name, loop.body) for name in assigned_in(loop.body))
         and all(_is_common(s, written | rebound, aliases) for s in _outside_nests(loop.body))
     )
 

@@ -257,7 +257,18 @@ class Expressions:
         if not isinstance(left, Value) or not isinstance(right, Value):
             raise NotLifted(f"{kind.value} of something that is neither a number nor an array")
         whole = _affine_result(kind, left, right)
+        if whole is None and kind is Op.POWER:
+            whole = self._whole_power(left, right)
         return whole or elementwise(kind, function, left, right)
+
+    def _whole_power(self, base: Value, exponent: Value) -> Value | None:
+        """A power of Python ints that is one, as the exponent is known not to be negative."""
+        if base.is_array or exponent.is_array or not (base.weak and exponent.weak):
+            return None
+        known = as_affine(exponent.scalar)
+        if base.dtype != "int64" or known is None or not self._builder.bounds.nonnegative(known):
+            return None
+        return scalar_value(Apply(Op.POWER, (base.scalar, exponent.scalar), "int64"), weak=True)
 
     def _negative(self, operand: Lifted) -> Lifted:
         if not isinstance(operand, Value):

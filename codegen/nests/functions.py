@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import add
 from operator import pow as power
+from typing import Any
 
 import numpy as np
 
@@ -133,7 +134,9 @@ def _of_ufunc(known: Call) -> Lifted:
     return lifted_elementwise(_UFUNCS[known.name], function, known.arguments)
 
 
-def lifted_elementwise(op: Op, function: object, arguments: tuple[Lifted, ...]) -> Lifted:
+def lifted_elementwise(
+    op: Op, function: Callable[..., Any], arguments: tuple[Lifted, ...]
+) -> Lifted:
     """An elementwise function of values, or of elements that one mask selects."""
     name = op.value
     masks = [a.mask for a in arguments if isinstance(a, Selection)]
@@ -142,7 +145,7 @@ def lifted_elementwise(op: Op, function: object, arguments: tuple[Lifted, ...]) 
         outside = [a for a in arguments if isinstance(a, Value) and a.is_array]
         if outside or any(not elementwise.same_elements(m, masks[0]) for m in masks):
             raise NotLifted(f"{name} of elements that different masks select")
-    result = elementwise.elementwise(op, function, *plain)  # type: ignore[arg-type]
+    result = elementwise.elementwise(op, function, *plain)
     return Selection(result, masks[0]) if masks else result
 
 

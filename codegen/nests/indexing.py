@@ -124,13 +124,18 @@ def _slice(builder: Builder, cut: Cut, extent: Affine, axis: int) -> tuple[Affin
     start = affine.ZERO if cut.start is None else _start(builder, cut.start, extent)
     length = _length(builder, start, cut.stop, extent)
     if step > 1:
-        total = Apply(
-            Op.FLOOR_DIVIDE,
-            (Position(affine.plus(length, affine.constant(step - 1))), Constant(step, "int64")),
-            "int64",
-        )
-        length = builder.size(total)
+        length = ceiling_of(builder, length, step)
     return length, _place(axis, start, step)
+
+
+def ceiling_of(builder: Builder, length: Affine, step: int) -> Affine:
+    """How many steps fit into a length."""
+    total = affine.plus(length, affine.constant(step - 1))
+    if all(factor % step == 0 for _, factor in total.terms):
+        parts = {name: factor // step for name, factor in total.terms}
+        return affine.linear(parts, total.constant // step)
+    divided = Apply(Op.FLOOR_DIVIDE, (Position(total), Constant(step, "int64")), "int64")
+    return builder.size(divided)
 
 
 def _place(axis: int, start: Affine, step: int) -> _Source:

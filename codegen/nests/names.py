@@ -118,6 +118,8 @@ class Names:
     ) -> None:
         """Store into the memory that a name has, or exchange it with that of the value."""
         old = self.environment.get(name)
+        if isinstance(old, Value) and old.storage and not self._shares(value, old):
+            self._forget_views(name, old)
         same = isinstance(old, Value) and (old.shape, old.dtype) == (value.shape, value.dtype)
         if not same or not isinstance(old, Value) or not self.is_private(name):
             raise NotLifted(f"{name} becomes another array inside a loop or branch")
@@ -129,6 +131,12 @@ class Names:
             elif not aliasing.is_copy_safe(function, functions, self._sharing(name, value)):
                 raise NotLifted(f"{name} becomes another name of an array that is written in place")
         store(self._builder, old, value)
+
+    def _forget_views(self, name: str, old: Value) -> None:
+        """Drop names of the old contents; one that is used again is then unknown, and refused."""
+        for other, lifted in list(self.environment.items()):
+            if other != name and other not in self.frame.carried and self._shares(lifted, old):
+                del self.environment[other]
 
     def _exchanged(self, name: str, value: Value) -> bool:
         """Whether the memory of two arrays changed places, as one of them is no longer used."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -145,8 +146,9 @@ def called(builder: Builder, function: str, shape: tuple[Affine, ...], *values: 
     return stored(target.storage, dtype, shape)
 
 
-def _linear_algebra(function: str) -> object:
-    return getattr(np.linalg, function.removeprefix("linalg."))
+def _linear_algebra(function: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = getattr(np.linalg, function.removeprefix("linalg."))
+    return found
 
 
 # --- Functions ----------------------------------------------------------------------------------
@@ -185,7 +187,7 @@ def _tensordot(call: Call) -> Lifted:
     return _contracted(call.builder, left, right)
 
 
-def outer(op: Op, function: object, left: Value, right: Value) -> Value:
+def outer(op: Op, function: Callable[..., Any], left: Value, right: Value) -> Value:
     """`ufunc.outer`: every element on the left with every one on the right."""
     rank = len(right.shape)
     shape = (*left.shape, *(affine.ONE for _ in range(rank)))
@@ -194,7 +196,7 @@ def outer(op: Op, function: object, left: Value, right: Value) -> Value:
         return left.at(indices[: len(left.shape)])
 
     column = Value(left.dtype, shape, at, left.weak and not shape)
-    return elementwise(op, function, column, right)  # type: ignore[arg-type]
+    return elementwise(op, function, column, right)
 
 
 def _outer(call: Call) -> Lifted:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from outpace.errors import NotLifted
 
 RESULT = "returned"
 """Base of the names that hold results until the end."""
+At = Callable[[ast.stmt], None]
 LARGEST_FUNCTION = 400
 """Statements beyond which a function has been copied too often."""
 
 
-def with_one_return(function: ast.FunctionDef) -> list[ast.stmt]:
+def with_one_return(function: ast.FunctionDef, at: At) -> list[ast.stmt]:
     """The body, in which only the last statement may be a return.
+
+    Args:
+        function: The function.
+        at: Told of the statement that cannot be lifted.
 
     Raises:
         NotLifted: It returns from inside a loop.
@@ -30,13 +35,15 @@ def with_one_return(function: ast.FunctionDef) -> list[ast.stmt]:
     lengths = {len(r.value.elts) if isinstance(r.value, ast.Tuple) else 0 for r in returns}
     count = lengths.pop() if len(lengths) == 1 else 0
     names = [f"{base}{k}" for k in range(count)] if count else [base]
-    body = _settled(function.body, names, tuple_of=bool(count))
+    body = _settled(function.body, names, at, tuple_of=bool(count))
     if sum(isinstance(p, ast.stmt) for s in body for p in ast.walk(s)) > LARGEST_FUNCTION:
         raise NotLifted("returns at many places")
     return body
 
 
-def _settled(body: Sequence[ast.stmt], names: list[str], *, tuple_of: bool) -> list[ast.stmt]:
+def _settled(
+    body: Sequence[ast.stmt], names: list[str], at: At, *, tuple_of: bool
+) -> list[ast.stmt]:
     """The block with one return at the end."""
     for place, s in enumerate(body):
         if isinstance(s, ast.Return):
@@ -44,10 +51,11 @@ def _settled(body: Sequence[ast.stmt], names: list[str], *, tuple_of: bool) -> l
         if not _returns(s):
             continue
         if not isinstance(s, ast.If):
-            raise NotLifted("a return inside a loop", s.lineno)
+            at(s)
+            raise NotLifted("a return inside a loop")
         rest = body[place + 1 :]
-        chosen = _settled([*s.body, *rest], names, tuple_of=tuple_of)
-        other = _settled([*s.orelse, *rest], names, tuple_of=tuple_of)
+        chosen = _settled([*s.body, *rest], names, at, tuple_of=tuple_of)
+        other = _settled([*s.orelse, *rest], names, at, tuple_of=tuple_of)
         branches = [_kept(b, names, s, tuple_of=tuple_of) for b in (chosen, other)]
         branch = ast.copy_location(ast.If(s.test, branches[0], branches[1]), s)
         end = ast.Return(_value(names, ast.Load(), tuple_of=tuple_of))

@@ -56,7 +56,7 @@ class Statements(Control):
         """Lift a function body; what it returns."""
         names = self._names
         outer = getattr(names, "frame", None), names.environment, names.made
-        body = with_one_return(function)
+        body = with_one_return(function, self._at)
         counts = assignments(function.args, *body)
         names.frame = Frame(function, counts)
         names.environment = dict(arguments)

@@ -89,7 +89,7 @@ class NamedFunction:
 
     module: str
     name: str
-    owner: Value | None = None
+    owner: Value | Selection | None = None
 
 
 Lifted = Value | Selection | DType | NamedFunction | tuple[Any, ...] | str | None

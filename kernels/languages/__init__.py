@@ -27,6 +27,11 @@ def language_named(name: str) -> Language:
     raise UsageError(f"no language {name!r}; there are {', '.join(LANGUAGES)}")
 
 
+def languages_here() -> tuple[str, ...]:
+    """The languages in which drafts can be built on this machine."""
+    return tuple(name for name in LANGUAGES if language_named(name).unavailable() is None)
+
+
 def language_of(path: Path) -> Language:
     """The language of a draft file, by its suffix.
 
@@ -41,4 +46,4 @@ def language_of(path: Path) -> Language:
     raise UsageError(f"{path} does not end in {known}; name its language with --language")
 
 
-__all__ = ["LANGUAGES", "Language", "language_named", "language_of"]
+__all__ = ["LANGUAGES", "Language", "language_named", "language_of", "languages_here"]

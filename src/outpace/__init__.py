@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from outpace.codegen.distributions import Choice, Constant, Integers, Normal, Uniform
+    from outpace.codegen.recorded import Recorded
     from outpace.errors import OutpaceError
     from outpace.kernels.optimize import optimize, reference
     from outpace.kernels.usage import Used, used
@@ -28,6 +29,7 @@ __all__ = [
     "Normal",
     "OutpaceError",
     "Promotion",
+    "Recorded",
     "Status",
     "Tolerance",
     "Trial",
@@ -43,6 +45,7 @@ __all__ = [
 
 _HOMES = {
     "outpace.codegen.distributions": ("Choice", "Constant", "Integers", "Normal", "Uniform"),
+    "outpace.codegen.recorded": ("Recorded",),
     "outpace.errors": ("OutpaceError",),
     "outpace.kernels.optimize": ("optimize", "reference"),
     "outpace.kernels.usage": ("Used", "used"),

@@ -48,11 +48,9 @@ def prepared():
 
 @pytest.fixture
 def judge(prepared, tmp_path, monkeypatch):
-    """`judge(name, draft)` with short limits, and a short rule that promotes more readily."""
+    """`judge(name, draft)` with a short rule that promotes more readily."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(evaluate, "CALL_LIMIT", 2.0)
-    monkeypatch.setattr(evaluate, "BUILD_LIMIT", 6.0)
     monkeypatch.setattr(
         evaluate, "shrunk", lambda _oracle, _worker, case, mismatch: case.counterexample(mismatch)
     )
@@ -72,7 +70,9 @@ def _marked(hostile):
 
 
 @pytest.mark.parametrize("hostile", [_marked(draft) for draft in CORPUS])
-def test_verdict(hostile, judge, tmp_path):
+def test_verdict(hostile, judge, tmp_path, monkeypatch):
+    if hostile.expect == Status.TIMEOUT.value:  # others may be slow on a busy machine
+        monkeypatch.setattr(evaluate, "BUILD_LIMIT", 6.0)
     draft = read_draft(hostile.path, language_named(hostile.language))
 
     result = judge(hostile.reference, draft)
@@ -88,8 +88,7 @@ def test_verdict(hostile, judge, tmp_path):
 @pytest.mark.parametrize(
     "path", [HERE / "honest" / "loop.py", pytest.param(HERE / "honest" / "loop.c", marks=needs_c)]
 )
-def test_an_honest_draft_is_promoted(path, judge, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluate, "BUILD_LIMIT", 240.0)
+def test_an_honest_draft_is_promoted(path, judge, tmp_path):
     language = language_named("c" if path.suffix == ".c" else "numba")
 
     result = judge("smooth", read_draft(path, language))

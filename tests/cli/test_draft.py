@@ -182,8 +182,9 @@ def test_options_that_make_no_sense_are_refused(outpace, reference, arguments, m
 
 @pytest.mark.usefixtures("two_drafts")
 def test_a_folder_goes_on_only_as_it_began(outpace, reference):
-    assert outpace("draft", reference, "--out", "there").exit_code == 0
-    done = outpace("draft", reference, "--out", "there", *MODEL, "--batch-file", "q")
+    given = ("draft", reference, "--language", "numba", "--out", "there")
+    assert outpace(*given).exit_code == 0
+    done = outpace(*given, *MODEL, "--batch-file", "q")
     assert done.exit_code == 2
     assert "other drafters, languages or options of the model (builtin; numba)" in done.stderr
     module = Path(reference.partition(":")[0])

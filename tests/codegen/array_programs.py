@@ -21,6 +21,15 @@ def bumped(x, k):
     return np.sum(x)
 
 
+def picked(x, y, k):
+    if k > 1:
+        return x
+    elif k == 1:
+        z = x - y
+        return z[::-1]
+    return y * 2
+
+
 def first_above(x, limit):
     best = x[0]
     for k in range(1, x.shape[0]):
@@ -91,7 +100,9 @@ class _Body:
             return f"np.where({x} {self.pick('>', '<=', '!=')} {y}, {y}, {self.term(0)})"
         if kind == 8 and self.real:
             return f"({x} {self.pick('//', '%')} {self.pick('3', '-2', '2.5')})"
-        return self.pick(f"(-{x})", f"np.abs({x})", f"np.roll({self.one()}, {self.pick('1', '-2')}, axis=1)")
+        return self.pick(
+            f"(-{x})", f"np.abs({x})", f"np.roll({self.one()}, {self.pick('1', '-2')}, axis=1)"
+        )
 
     def matrix(self) -> str:
         return f"({self.one()} + {self.term()})"
@@ -100,6 +111,7 @@ class _Body:
         kinds = [
             self.bind, self.bind, self.rebind, self.region, self.row, self.loop, self.branch,
             self.view, self.alias, self.helper, self.scalar, self.augment, self.joined,
+            self.swap, self.picked, self.reshaped, self.over, self.until,
         ]  # fmt: skip
         if self.real:
             kinds += [self.mask, self.order]
@@ -120,7 +132,10 @@ class _Body:
         source = self.one()
         target, left, right = self.draw(st.sampled_from(_REGIONS))
         sign = self.pick("=", "+=", "-=")
-        lines = [f"u{k} = {source}.copy()", f"u{k}[{target}] {sign} u{k}[{left}] + {source}[{right}]"]
+        lines = [
+            f"u{k} = {source}.copy()",
+            f"u{k}[{target}] {sign} u{k}[{left}] + {source}[{right}]",
+        ]
         self.made(f"u{k}")
         return lines
 
@@ -149,7 +164,9 @@ class _Body:
         return lines
 
     def branch(self, k: int) -> list[str]:
-        test = self.pick("n > 2", "m % 2 == 0 and n > 1", "s < 3 or m > 3", "not n > m", "1 < n <= 4")
+        test = self.pick(
+            "n > 2", "m % 2 == 0 and n > 1", "s < 3 or m > 3", "not n > m", "1 < n <= 4"
+        )
         first, second = self.matrix(), self.matrix()
         name = f"t{k}"
         lines = [f"if {test}:", f"    {name} = {first} * 1.0", "    s = 2", "else:"]
@@ -162,7 +179,11 @@ class _Body:
             return self.bind(k)
         base = self.pick(*self.local)
         cut = self.pick(*_SLICES)
-        return [f"z{k} = {base}[{cut}]", f"z{k} += {self.pick('1', 'v', 's')}", f"s += z{k}.shape[0]"]
+        return [
+            f"z{k} = {base}[{cut}]",
+            f"z{k} += {self.pick('1', 'v', 's')}",
+            f"s += z{k}.shape[0]",
+        ]
 
     def alias(self, k: int) -> list[str]:
         if not self.local:
@@ -184,9 +205,14 @@ class _Body:
 
     def scalar(self, k: int) -> list[str]:
         if self.real and self.draw(st.booleans()):
-            return [f"c{k} = first_above({self.one()}[0], {self.pick('0', '1.5')})", f"s = c{k} + 1"]
-        return [f"c{k} = {self.one()}[{self.pick('0', '-1', 'n // 2')}, {self.pick('0', '-1')}]",
-                f"s = c{k} * {self.pick('1', '0.5', 'n')}"]
+            return [
+                f"c{k} = first_above({self.one()}[0], {self.pick('0', '1.5')})",
+                f"s = c{k} + 1",
+            ]
+        return [
+            f"c{k} = {self.one()}[{self.pick('0', '-1', 'n // 2')}, {self.pick('0', '-1')}]",
+            f"s = c{k} * {self.pick('1', '0.5', 'n')}",
+        ]
 
     def augment(self, k: int) -> list[str]:
         lines = [f"g{k} = {self.one()} * {self.pick('1', '1.0')}"]
@@ -200,6 +226,56 @@ class _Body:
         lines = [f"t{k} = np.concatenate(({x}, {y})){cut} + {self.pick('0', '1.0')}"]
         self.made(f"t{k}")
         return lines
+
+    def swap(self, k: int) -> list[str]:
+        x, y, source = f"x{k}", f"d{k}", self.one()
+        inner = self.pick(
+            f"{x}, {y} = {y}, {x}",
+            f"{y}[1:] = {x}[:-1]\n        {x}, {y} = {y}, {x}",
+            f"{x}, {y} = {y}, {x} + 1",
+            f"r{k} = {x}[1:]\n        {x}, {y} = {y}, {x}\n        r{k} += 1",
+            f"{x}[0], {x}[-1] = {x}[-1], {x}[0]\n        {y} = {x}",
+        )
+        lines = [f"{x}, {y} = {source}.copy(), {source} * 1", "for j in range(3):", f"    {inner}"]
+        self.made(x)
+        self.made(y)
+        return lines
+
+    def picked(self, k: int) -> list[str]:
+        x, y = self.one(), self.one()
+        lines = [f"h{k} = picked({x}, {y}, {self.pick('0', '1', '2', 'n', 's')})"]
+        if self.draw(st.booleans()):
+            lines.append(f"h{k} = h{k} + {x}")
+        self.made(f"h{k}")
+        return lines
+
+    def reshaped(self, k: int) -> list[str]:
+        if not self.local:
+            return self.bind(k)
+        base = self.pick(*self.local)
+        lines = [f"f{k} = {base}{self.pick('', '.T', '[1:]', '.copy()')}.reshape(-1)"]
+        lines.append(
+            self.pick(f"f{k}[::2] = 4", f"f{k} += 1", f"{base}[0] = 6", f"f{k} = f{k} * 2")
+        )
+        lines.append(f"s = s + f{k}.{self.pick('sum', 'max', 'min')}()")
+        return lines
+
+    def over(self, k: int) -> list[str]:
+        name, source = f"l{k}", self.one()
+        loop = self.pick(
+            f"for q in {name}:\n        q += 1",
+            f"for q, p in zip({name}, {source}):\n        q[:] = p * 2 - q",
+            f"for j, q in enumerate({name}):\n        {name}[n - 1 - j] = q + j",
+            f"for c in (1, 2):\n        {name} = {name} * c",
+            f"for j in reversed(range(1, n)):\n        {name}[j] -= {name}[j - 1]",
+        )
+        self.made(name)
+        return [f"{name} = {source}.copy()", loop]
+
+    def until(self, k: int) -> list[str]:
+        test = self.pick("j < 4", "j < n and s < 20", f"np.sum({self.one()}) < 9 and j < 2")
+        inner = self.pick("s = s * 2", "s = s + j", "break", "s = s - 1 if j > 1 else s + 2")
+        return ["j = 0", f"while {test}:", "    j += 1", f"    {inner}"]
 
     def mask(self, k: int) -> list[str]:
         name = f"k{k}"
@@ -217,7 +293,13 @@ class _Body:
         return lines
 
     def order(self, k: int) -> list[str]:
-        call = self.pick("cumsum({}, axis=0)", "cumsum({}, axis=1)", "flip({}, axis=0)", "triu({})", "diff({}, axis=1)")
+        call = self.pick(
+            "cumsum({}, axis=0)",
+            "cumsum({}, axis=1)",
+            "flip({}, axis=0)",
+            "triu({})",
+            "diff({}, axis=1)",
+        )
         lines = [f"o{k} = np.{call.format(self.one())}", f"t{k} = {self.one()} + np.sum(o{k}) % 7"]
         self.made(f"t{k}")
         return lines

@@ -106,7 +106,9 @@ def test_what_is_not_lifted_is_said_and_drafted_plainly():
     assert len(found.notes) == 1
     line = solve.__code__.co_firstlineno + 3
     assert f"line {line}: a call of numpy.linalg.solve" in found.notes[0]
-    assert all(d.provenance.idea.startswith("plain numba") for d in found.drafts)
+    assert all(
+        d.provenance.idea.startswith(("plain numba", "nests, library")) for d in found.drafts
+    )
 
 
 def test_reproducible_contracts_get_no_fastmath():
@@ -123,7 +125,13 @@ def test_one_core_gets_no_threads():
 
 def test_later_rounds_and_other_languages_end_drafting():
     assert proposal(LIBRARY["hdiff"], round_=1).drafts == ()
-    assert proposal(LIBRARY["hdiff"], languages=("c",)).drafts == ()
+    assert proposal(LIBRARY["hdiff"], languages=("cuda",)).drafts == ()
+
+
+def test_only_the_wanted_languages_are_drafted():
+    for wanted in (("c",), ("numba",), ("numba", "c")):
+        drafts = proposal(LIBRARY["hdiff"], languages=wanted).drafts
+        assert {d.language for d in drafts} == set(wanted)
 
 
 def test_unknown_drafters_are_refused_with_the_known_ones():

@@ -170,6 +170,17 @@ def test_counterexamples_are_told_without_their_seed():
     assert "4711" not in found
 
 
+@pytest.mark.parametrize(
+    ("got", "expected", "allowed", "is_rounding"),
+    [(1.0, 1.5, 0.2, True), (0.0, 1.5, 1e-9, False), ("nan", 1.5, 0.2, False), (1, 2, 0, False)],
+)
+def test_errors_like_those_of_rounding_are_called_so(got, expected, allowed, is_rounding):
+    mismatch = Mismatch("out", (0,), expected, got, allowed)
+    counterexample = Counterexample({"I": 3}, 4711, "plain", mismatch)
+    found = told(trial(draft("one"), "wrong", counterexample=counterexample))
+    assert ("off by 2.5 times what is allowed" in found) is is_rounding
+
+
 def test_a_compilers_first_errors_are_told():
     details = "note\n" * 5 + "a.c:3:1: error: first\n" + "more\n" * 5000
     found = told(trial(draft("one"), "build-failed", reason="gcc failed", details=details))

@@ -1,5 +1,7 @@
 """Recorded campaigns with a model, repeated: the judge says of each draft what it is worth."""
 
+import os
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,14 +33,14 @@ def shrunk(fn, **sizes):
 
 CAMPAIGNS = {
     "conv2d": (
-        shrunk(linalg.conv2d, batch=2, rows=48, cols=48, cin=4, cout=16),
+        shrunk(linalg.conv2d, batch=1, rows=24, cols=24, cin=8, cout=16),
         {
             "register tile of pixels by 16 channels": ROUNDED,
             "blocks of pixels along a row share": WRONG,
             "row blocks, four taps of the window": ROUNDED,
             "register tile per tap, taps summed apart": RIGHT,
             "blocks of pixels with a remainder loop": RIGHT,
-            "row blocks, each tap summed apart": RIGHT,
+            "row blocks, each tap summed apart": ROUNDED,
         },
     ),
     "nbody": (
@@ -55,7 +57,7 @@ CAMPAIGNS = {
     "backproject": (
         shrunk(medical.backproject, views=12, detectors=48, size=32),
         {
-            "blocks of image rows stay in cache": RIGHT,
+            "blocks of image rows stay in cache": ROUNDED,
             "position carried along the row": WRONG,
             "reply 0/1/0.0": INVALID,
             "only the pixels that a view reaches": ROUNDED,
@@ -74,9 +76,21 @@ CAMPAIGNS = {
             "two passes over a row": RIGHT,
         },
     ),
+    "softmax": (
+        shrunk(linalg.softmax, batch=1, heads=2, queries=32, keys=64),
+        {
+            "one row at a time in cache": ROUNDED,
+            "blocks of rows per thread, sums in double": INVALID,
+            "blocks of rows, array expressions within": BUILD_FAILED,
+            "exponential as a polynomial": ROUNDED,
+            "one pass for largest and sum together": ROUNDED,
+            "blocks of rows in plain loops": ROUNDED,
+        },
+    ),
 }
 
-PROMOTED = ("conv2d",)
+PROMOTED = "conv2d"
+"""Some eight times as fast on one core, where no other process can hold up a barrier of threads."""
 
 
 @pytest.fixture(autouse=True)
@@ -90,17 +104,40 @@ def quick(tmp_path, monkeypatch):
     monkeypatch.setattr("outpace.tuner.numerics.shrinking.SHRINK_SECONDS", 0.0)
 
 
+@pytest.fixture
+def one_core():
+    """Drafts get as many threads as there are cores."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    yield
+    os.sched_setaffinity(0, allowed)
+
+
 def record_of(name):
     return FOLDER / name / "exchanges.jsonl"
 
 
-@pytest.mark.parametrize("name", CAMPAIGNS)
+@pytest.mark.parametrize("name", [name for name in CAMPAIGNS if name != PROMOTED])
 def test_every_recorded_draft_gets_its_verdict_again(name, tmp_path):
-    """And the best is promoted where its margin leaves no doubt on any machine."""
-    reference, wanted = CAMPAIGNS[name]
+    with replayed(name, tmp_path) as campaign:
+        check_verdicts(name, campaign)
+
+
+@pytest.mark.usefixtures("one_core")
+def test_a_recorded_draft_is_promoted(tmp_path):
+    with replayed(PROMOTED, tmp_path) as campaign:
+        promotion = api.conclude(campaign).promotion
+        check_verdicts(PROMOTED, campaign)
+    assert promotion.variant.draft.provenance.drafter == "replay"
+    assert promotion.variant.draft.provenance.model == "recorded-model"
+
+
+@contextmanager
+def replayed(name, tmp_path):
+    """The campaign after all its rounds; each draft was tried with its default parameters."""
     choice = choose(f"replay:{record_of(name)}", (), None)
     with api.open_campaign(
-        reference,
+        CAMPAIGNS[name][0],
         choice.identity,
         languages=choice.languages,
         budget=Budget(per_draft=1),
@@ -109,19 +146,22 @@ def test_every_recorded_draft_gets_its_verdict_again(name, tmp_path):
         drafter = open_drafter(choice, tmp_path)
         campaign.prepare()
         draft_rounds(campaign, drafter, choice)
-        promotion = api.conclude(campaign).promotion if name in PROMOTED else None
-        right = {e.variant.label: Status.NOT_FASTER for e in campaign.evaluator.evaluations.values()}
-    told = {trial.label: trial.status for trial in campaign.trials}
-    found = {idea_of(label, wanted): status for label, status in {**right, **told}.items()}
-    assert found.keys() == wanted.keys()
-    assert {idea: found[idea] for idea in wanted if found[idea] not in wanted[idea]} == {}
+        yield campaign
+
+
+def check_verdicts(name, campaign):
+    wanted = CAMPAIGNS[name][1]
+    timed = campaign.evaluator.evaluations.values()
+    found = {e.variant.label: Status.NOT_FASTER for e in timed}
+    found |= {trial.label: trial.status for trial in campaign.trials}
+    by_idea = {idea_of(label, wanted): status for label, status in found.items()}
+    assert by_idea.keys() == wanted.keys()
+    assert {idea: s for idea, s in by_idea.items() if s not in wanted[idea]} == {}
     for trial in campaign.trials:
         if trial.status is Status.WRONG and wanted[idea_of(trial.label, wanted)] is ROUNDED:
             mismatch = trial.counterexample.mismatch
             off = abs(float(mismatch.got) - float(mismatch.expected))
             assert off < MOST_ROUNDED * float(mismatch.allowed), trial.reason
-    if name in PROMOTED:
-        assert promotion.variant.draft.provenance.model == "recorded-model"
 
 
 def idea_of(label, wanted):

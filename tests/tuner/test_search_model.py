@@ -27,10 +27,12 @@ PARAMETERS = (
     Parameter("layout", ("aos", "soa", "mixed")),
     Parameter("cached", (True, False)),
 )
+MORE = (*PARAMETERS, Parameter("unroll", tuple(range(1, 13))), Parameter("vector", (1, 2, 4, 8)))
+"""Too many values to be looked up as one."""
 
 
-def points_of(rng, count):
-    return np.stack([rng.integers(len(p.values), size=count) for p in PARAMETERS], axis=1)
+def points_of(rng, count, parameters=PARAMETERS):
+    return np.stack([rng.integers(len(p.values), size=count) for p in parameters], axis=1)
 
 
 def correlation_of(points, others, tables):
@@ -41,16 +43,19 @@ def correlation_of(points, others, tables):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10**6), st.integers(2, 12), st.integers(0, 5))
+@given(st.integers(0, 10**6), st.integers(2, 80), st.integers(0, 80))
 def test_a_posterior_that_grew_is_the_textbook_one(seed, tried, added):
     rng = np.random.default_rng(seed)
-    tables = Correlation.of(tuple(map(Axis, PARAMETERS))).tables()
-    points, candidates = points_of(rng, tried + added), points_of(rng, 20)
+    tables = Correlation.of(tuple(map(Axis, MORE))).tables()
+    points, candidates = points_of(rng, tried + added, MORE), points_of(rng, 20, MORE)
     targets = rng.normal(size=tried + added)
     posterior = Posterior(tables, 1e-2, candidates[:12], points[:tried])
     for point in points[tried:]:
         posterior.add(point)
     posterior.extend(candidates[12:])
+    kept = rng.permutation(20)[:15]
+    posterior.keep(kept)
+    candidates = candidates[kept]
     means, deviations = posterior.predict(targets)
 
     matrix = correlation_of(points, points, tables) + 1e-2 * np.eye(len(points))

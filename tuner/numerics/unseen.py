@@ -118,7 +118,7 @@ def almost_same(
     arrays = _arrays(calls[-1])
     for position, call in enumerate(calls, turn):
         fresh = draw_inputs(reference, Case(dict(call.sizes), int(rng.integers(2**62))))
-        if callable(reference.options.inputs):
+        if callable(reference.inputs):
             # What it gives may not be touched: it could be sorted, or go with a scalar.
             is_alike = all(fresh[n] == v for n, v in call.values.items() if n not in arrays)
             arrays = {n: fresh[n] for n in arrays} if is_alike else _arrays(call)

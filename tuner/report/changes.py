@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -66,7 +67,7 @@ def change_points(values: Sequence[float], alpha: float = ALPHA) -> tuple[Change
     cuts = dict(_cuts(series, 0, alpha, np.random.default_rng(0)))
     places = sorted(cuts)
     edges = [0, *places, len(series)]
-    levels = [median(series[a:b].tolist()) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    levels = [median(series[a:b].tolist()) for a, b in pairwise(edges) if b > a]
     return tuple(
         Change(place, cuts[place], levels[i], levels[i + 1]) for i, place in enumerate(places)
     )

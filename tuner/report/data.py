@@ -147,12 +147,12 @@ def gather(
         if not path.exists():
             raise UsageError(f"no such file or folder: {path}")
     reading = _Reading({reference.name for reference in references})
-    if journals or references or not benchmarks:
-        reading.read(journals or [environment.state_dir() / "campaigns"])
     for reference in references:
         found, ignored = store.search(reference)
         reading.add(found)
         reading.notes += ignored
+    if journals or references or not benchmarks:
+        reading.read(journals or [environment.state_dir() / "campaigns"])
     series = series_of_files(benchmarks)
     if not (reading.names or series):
         raise UsageError(_nothing(references, benchmarks))

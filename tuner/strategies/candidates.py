@@ -70,7 +70,7 @@ def codes_of(points: Array) -> Array:
         points: (n, P) value indices.
     """
     factors = _odd_factors(points.shape[1])
-    return np.asarray((points.astype(np.uint64) * factors).sum(axis=1, dtype=np.uint64))
+    return np.asarray(points.astype(np.uint64) @ factors)
 
 
 @cache

@@ -71,6 +71,7 @@ class Outlook:
     def tell(self, point: Point) -> None:
         """The outcome of a point is known from now on, whether it was chosen here or not."""
         if point not in self._tried:
+            self._candidates.close(np.array([point]))
             self._try(point, 0.0)
         self._told.append(self._tried[point])
 
@@ -103,6 +104,7 @@ class Outlook:
         gains, means = self._gains(scores)
         which = int(gains.argmax())
         point: Point = tuple(self._candidates.points[which].tolist())
+        self._candidates.open[which] = False
         self._try(point, float(means[which]))
         return point
 
@@ -110,7 +112,6 @@ class Outlook:
         self._tried[point] = len(self._tried)
         self._believed.append(believed)
         row = np.array(point)
-        self._candidates.close(row[None])
         self._posterior.add(row)
         if self._borrowed is not None:
             scores = self._borrowed.scores(row[None])

@@ -45,7 +45,7 @@ class Posterior:
         m = self._count = len(tried)
         room = max(64, 2 * m)
         self._tried = np.zeros((len(codes), room), np.intp)
-        """Codes; as of the three below, only the first `_count` rows or columns are in use."""
+        """Codes; of this and what is as long, only what belongs to `_count` points is in use."""
         self._tried[:, :m] = codes
         self._inverse = np.zeros((room, room))
         """Of L."""
@@ -195,7 +195,7 @@ def _inverse_factor(matrix: Array) -> Array:
         known = inverse[above, above]
         row = _product(matrix[block, above], known.T)
         corner = np.linalg.inv(np.linalg.cholesky(matrix[block, block] - _product(row, row.T)))
-        inverse[block, above] = -_product(corner @ row, known)
+        inverse[block, above] = -_product(_product(corner, row), known)
         inverse[block, block] = corner
     return inverse
 

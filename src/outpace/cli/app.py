@@ -17,6 +17,7 @@ from outpace.cli.explain import explain
 from outpace.cli.export import export
 from outpace.cli.judge import judge
 from outpace.cli.listing import list_promotions
+from outpace.cli.report import report
 from outpace.cli.run import run
 from outpace.cli.serve_mcp import serve_mcp
 from outpace.cli.simulate import simulate
@@ -45,6 +46,7 @@ app.command(epilog="Example: outpace run campaign --budget 10m")(run)
 app.command(epilog="Example: outpace simulate recorded.json.gz --budget 200")(simulate)
 app.command(epilog="Example: outpace export --format sft --out data --license Apache-2.0")(export)
 app.command("serve-mcp", epilog=f"Example: outpace serve-mcp {_HDIFF} --language c")(serve_mcp)
+app.command(epilog=f"Example: outpace report {_HDIFF} --out hdiff.html")(report)
 app.command(epilog="Example: outpace doctor")(doctor)
 
 

@@ -74,11 +74,14 @@ def show(console: Console, report: Report) -> None:
 
 def markdown(report: Report) -> str:
     """The same as a comment on a pull request."""
+    what = (
+        f"`{report.head[:12]}` against `{report.base[:12]}`; slower means above {REGRESSION} of "
+        "the base's time in two independent rounds."
+    )
     lines = [
         f"### {_MARKS[report.colour]} outpace: {_HEADLINES[report.colour]}",
         "",
-        f"`{report.head[:12]}` against `{report.base[:12]}`; slower means above {REGRESSION} of the "
-        "base's time in two independent rounds.",
+        what,
         "",
         "| | function | workload | head/base | why |",
         "|---|---|---|---|---|",
@@ -124,7 +127,7 @@ def _finding(f: Finding) -> dict[str, Any]:
         "colour": f.colour.value,
         "reason": f.reason,
         "ratio": payloads.speedup(f.ratio),
-        "trial": None if f.trial is None else payloads.trial(f.trial),
+        "trial": None if f.trial is None else payloads.of_trial(f.trial),
         "rounds": [_round(one) for one in f.rounds],
     }
 

@@ -40,7 +40,7 @@ def acceptance(contract: Contract) -> str:
 
 def described_inputs(reference: Reference) -> dict[str, str]:
     """What each argument that is drawn is drawn from, by name."""
-    given = reference.options.inputs
+    given = reference.inputs
     chosen: Mapping[str, Distribution] = given if isinstance(given, Mapping) else {}
     workload = reference.contract.workloads[0]
     fixed = {*workload.sizes, *workload.scalars}

@@ -52,8 +52,9 @@ _NO_SERVER = "http://batch.invalid/v1"
 class Show(StrEnum):
     """What `--show` prints."""
 
-    NUMBA = "numba"
     NESTS = "nests"
+    NUMBA = "numba"
+    C = "c"
 
 
 OutOption = Annotated[
@@ -85,8 +86,9 @@ def draft(
     drafter: DrafterOption = None,
     language: LanguagesOption = None,
     show: Annotated[
-        Show, typer.Option(help="The drafts, or the loop nests that they are made from.")
-    ] = Show.NUMBA,
+        Show | None,
+        typer.Option(help="Only drafts in this language, or the nests that they are made from."),
+    ] = None,
     out: OutOption = None,
     base_url: BaseUrlOption = None,
     model: ModelOption = None,
@@ -117,6 +119,8 @@ def draft(
             return _prompt(reference, languages, docstrings=not no_docstrings)
         if show is Show.NESTS:
             return _nests(reference, out)
+        if show is not None:
+            languages = (show.value,)
         if out is None:
             options = (model, batch_file, batch_results)
             is_free = all(option is None for option in options)
@@ -137,7 +141,8 @@ def draft(
             docstrings=not no_docstrings and (held is None or _shows_docstrings(held)),
             settings=settings if batch is None else _without_server(settings),
         )
-        return _kept(loaded, out, names, languages or settings.languages, asked, batch)
+        wanted = languages or settings.languages or _languages_here()
+        return _kept(loaded, out, names, wanted, asked, batch)
 
     respond(work, as_json=as_json, interrupted=_RESUMABLE)
 
@@ -294,7 +299,9 @@ def _shown(
             "what a model drafts is paid for; keep it in a folder with --out DIR, or look at the "
             "drafts of --drafter builtin"
         )
-    task = DraftingTask(loaded, current_target(), languages or settings.languages)
+    task = DraftingTask(
+        loaded, current_target(), languages or settings.languages or _languages_here()
+    )
     proposal = drafter_named(name).propose(task)
     payload = {
         "schema": "outpace.draft/1",
@@ -306,6 +313,13 @@ def _shown(
     return Answer(payload, lambda console: _show(console, proposal))
 
 
+def _languages_here() -> tuple[str, ...]:
+    """What is drafted where neither options nor settings say: all that can be built here."""
+    from outpace.kernels.languages import languages_here  # noqa: PLC0415
+
+    return languages_here()
+
+
 def _prompt(reference: str, languages: Sequence[str], *, docstrings: bool) -> Answer:
     """What a model would be asked in the first round, by the first lineage."""
     from outpace.codegen.llm.languages import directions  # noqa: PLC0415
@@ -315,7 +329,7 @@ def _prompt(reference: str, languages: Sequence[str], *, docstrings: bool) -> An
     from outpace.kernels.target import current_target  # noqa: PLC0415
 
     loaded = load_reference(reference)
-    wanted = tuple(languages) or read_settings(loaded.folder).languages
+    wanted = tuple(languages) or read_settings(loaded.folder).languages or _languages_here()
     request = PromptRequest(
         loaded,
         current_target(),

@@ -24,7 +24,7 @@ def tuned(result: Result) -> dict[str, Any]:
         "schema": "outpace.tune/1",
         "reference": result.reference,
         "target": target(result.target),
-        "trials": [_trial(trial) for trial in result.trials],
+        "trials": [of_trial(trial) for trial in result.trials],
         "promotion": _promotion(result),
         "spent": _spent(result),
         "loop": _worth(result.worth),
@@ -44,7 +44,7 @@ def rerun(reference: str, case: Case, trial: Trial | None) -> dict[str, Any]:
         "reference": reference,
         "case": json_values(case),
         "accepted": trial is None,
-        "trial": None if trial is None else _trial(trial),
+        "trial": None if trial is None else of_trial(trial),
     }
 
 
@@ -99,12 +99,8 @@ def json_values(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def headline(promotion: Promotion) -> Speedup | None:
-    """The speedup that stands for a promotion: at its last, most demanding workload."""
-    return promotion.evidence[-1].speedup if promotion.evidence else None
-
-
-def _trial(trial: Trial) -> dict[str, Any]:
+def of_trial(trial: Trial) -> dict[str, Any]:
+    """A trial, with the case on which it was wrong."""
     return {
         "draft": trial.draft,
         "language": trial.language,
@@ -118,6 +114,11 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "tokens": trial.tokens,
         "cost": trial.cost,
     }
+
+
+def headline(promotion: Promotion) -> Speedup | None:
+    """The speedup that stands for a promotion: at its last, most demanding workload."""
+    return promotion.evidence[-1].speedup if promotion.evidence else None
 
 
 def _counterexample(trial: Trial) -> dict[str, Any] | None:

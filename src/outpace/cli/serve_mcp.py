@@ -82,6 +82,7 @@ def serve_mcp(
     """
 
     def terms_of(loaded: Reference) -> Terms:
+        from outpace.kernels.languages import languages_here  # noqa: PLC0415
         from outpace.tuner.api import Budget  # noqa: PLC0415
         from outpace.tuner.handed import Terms  # noqa: PLC0415
 
@@ -90,7 +91,7 @@ def serve_mcp(
         minutes = max_minutes if max_minutes is not None else settings.max_minutes
         spent = within_minutes(parse_budget(text) if text is not None else Budget(), minutes)
         return Terms(
-            split_list(language, "--language") or settings.languages,
+            split_list(language, "--language") or settings.languages or languages_here(),
             split_list(workload, "--workload"),
             spent.drafts,
             spent.minutes,

@@ -22,7 +22,7 @@ class Settings:
 
     Attributes:
         drafter: Name of the drafter, or several with commas between.
-        languages: Languages of its drafts.
+        languages: Languages of its drafts; none for all that this machine has.
         budget: As `--budget` takes it.
         promoted: Folder of promotions, relative to the pyproject.toml.
         base_url: Of a model's server.
@@ -36,7 +36,7 @@ class Settings:
     """
 
     drafter: str = "builtin"
-    languages: tuple[str, ...] = ("numba",)
+    languages: tuple[str, ...] = ()
     budget: str | None = None
     promoted: Path | None = None
     base_url: str | None = None

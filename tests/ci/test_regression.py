@@ -1,0 +1,145 @@
+"""Two commits of a scratch repository, compared."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+
+import pytest
+
+from outpace.errors import UsageError
+from outpace.tuner import ci_pairs, plan, regression
+from outpace.tuner.ci_pairs import Size
+from outpace.tuner.ci_rule import Colour, PairRatios
+from outpace.tuner.rule import SequentialRule
+
+
+@pytest.fixture
+def single_pairs(monkeypatch):
+    """One process pair ends a round, whose controls hold: the rule is tested apart."""
+    measured = ci_pairs.process_pair
+
+    def with_controls(subject, plans, sizes):
+        found = measured(subject, plans, sizes)
+        return {name: PairRatios(ratios.head, 1.0, 1.1) for name, ratios in found.items()}
+
+    monkeypatch.setattr(regression, "rule_for", lambda _: SequentialRule((1,)))
+    monkeypatch.setattr(ci_pairs, "process_pair", with_controls)
+    monkeypatch.setattr(plan, "PROCESS_SECONDS", 0.3)
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """Nothing is timed: process pairs give the ratios that are put here."""
+    ratios = []
+
+    def process_pair(subject, plans, sizes):
+        assert set(sizes) >= {p.workload.name for p in plans}
+        return {p.workload.name: ratios[-1] for p in plans}
+
+    monkeypatch.setattr(
+        ci_pairs, "sizes_for", lambda s: {p.workload.name: Size(1, 5, 1.0) for p in s.plans}
+    )
+    monkeypatch.setattr(ci_pairs, "process_pair", process_pair)
+    return ratios
+
+
+@pytest.mark.usefixtures("single_pairs")
+def test_a_kernel_that_takes_three_times_as_long_is_red(scratch):
+    base = scratch.git("rev-parse", "HEAD")
+    scratch.promote(work=3)
+    head = scratch.commit()
+
+    report = regression.compare(scratch.folder, base)
+
+    assert (report.base, report.head) == (base, head)
+    assert report.colour is Colour.RED
+    (found,) = report.findings
+    assert found.workload == "only"
+    assert 1.5 < found.ratio.median < 6.0
+    assert "1 of 1 and 1 of 1" in found.reason
+    assert scratch.git("worktree", "list").count("\n") == 0
+
+
+def test_a_lost_promotion_is_named_where_its_function_is_slower(scratch, pretended):
+    base = scratch.git("rev-parse", "HEAD")
+    scratch.write_module("2.0")
+    (stale,) = (scratch.folder / "promoted" / scratch.name).iterdir()
+    damaged = stale.with_name("0123456789abcdef")
+    damaged.mkdir()
+    (damaged / "promotion.json").write_text("{}")
+    scratch.commit()
+    pretended.append(PairRatios(1.4, 1.0, 1.1))
+
+    report = regression.compare(scratch.folder, base)
+
+    harmed, slower = report.findings
+    assert harmed.colour is slower.colour is Colour.RED
+    assert harmed.function.endswith(damaged.name)
+    assert "not a stored Promotion" in harmed.reason
+    assert slower.ratio.median == 1.4
+    assert "the base runs a promotion, the head its reference" in slower.reason
+    (note,) = report.notes
+    assert stale.name in note
+    assert "source has changed" in note
+
+
+def test_what_is_not_committed_does_not_count(scratch):
+    shutil.rmtree(scratch.folder / "promoted")
+    scratch.commit()
+    scratch.write_module()
+    scratch.promote()
+    with pytest.raises(UsageError, match="no promotion in either tree"):
+        regression.compare(scratch.folder, "HEAD")
+
+
+def test_a_commit_that_is_not_there(scratch):
+    with pytest.raises(UsageError, match="no commit 'nowhere'; in a shallow clone fetch it"):
+        regression.compare(scratch.folder, "nowhere")
+
+
+def test_no_repository(tmp_path):
+    with pytest.raises(UsageError, match="not a git repository"):
+        regression.compare(tmp_path, "HEAD")
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_a_change_of_nothing_is_green_twenty_times(scratch):
+    scratch.commit()
+    answers = [regression.compare(scratch.folder, "HEAD~").colour for _ in range(20)]
+    assert answers == [Colour.GREEN] * 20
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_kernel_that_takes_a_fifth_longer_is_red(scratch):
+    scratch.promote(work=5)
+    base = scratch.commit()
+    scratch.promote(work=6)
+    scratch.commit()
+    report = regression.compare(scratch.folder, base)
+    assert report.colour is Colour.RED, report.findings
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_a_busy_machine_is_inconclusive(scratch):
+    scratch.commit()
+    start = multiprocessing.get_context("spawn").Process
+    burners = [start(target=_burn, daemon=True) for _ in os.sched_getaffinity(0)]
+    for burner in burners:
+        burner.start()
+    try:
+        report = regression.compare(scratch.folder, "HEAD~")
+    finally:
+        for burner in burners:
+            burner.kill()
+    assert report.colour is Colour.INCONCLUSIVE
+    assert "too busy" in report.findings[0].reason
+
+
+def _burn():
+    while True:
+        pass
