@@ -20,7 +20,8 @@ demo: $(installed) ## Tune the horizontal diffusion kernel on this machine
 
 # Not more workers: what is timed runs on all cores, and compilers take memory.
 test: $(installed) ## Run the test suite
-	@$(bin)/python -m pytest -q --numprocesses 2 --dist worksteal
+	@$(bin)/python -m pytest -q -m 'not soak and not vllm and not alone' --numprocesses 2 --dist worksteal
+	@$(bin)/python -m pytest -q -m alone
 
 test-vllm: $(vllm_installed) ## Draft with a real vLLM, on the CPU (installs 3.5 GB)
 	@nice $(vllm_venv)/bin/python -m pytest -q -m vllm tests/vllm

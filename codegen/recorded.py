@@ -1,24 +1,25 @@
 """`Recorded`: input values from calls that a real program made.
 
-The file is a plain `.npz`, written by `outpace init` or by hand: the entry `0/u` is the argument `u`
-of the first call, `1/u` that of the second; scalars are arrays of shape (). Nothing in it is pickled.
+The file is a plain `.npz`, written by `outpace init` or by hand: the entry `0/u` is the argument
+`u` of the first call, `1/u` that of the second; scalars are arrays of shape (). Nothing in it is
+pickled.
 
 How values are drawn from it:
 
 - At sizes that were recorded one of those calls is taken, with all of its arguments. At other sizes
-  one call is taken, and along every dim a window that begins at a random place; where more is wanted
-  than was recorded the values go on backwards (mirrored), so that neighbours stay neighbours. Arrays
-  that share a dim share its window. One-dimensional arrays in ascending or descending order, such as
-  coordinates, are interpolated instead and stay in order.
+  one call is taken, and along every dim a window that begins at a random place; where more is
+  wanted than was recorded the values go on backwards (mirrored), so that neighbours stay
+  neighbours. Arrays that share a dim share its window. One-dimensional arrays in ascending or
+  descending order, such as coordinates, are interpolated instead and stay in order.
 - Then every floating-point element moves towards zero by a relative amount of up to the square root
   of the precision of its type (1.5e-8 in float64), so that no two draws are alike and a draft that
-  has recorded values written into it is found wrong. Zeros and signs stay, and so do arrays that hold
-  whole numbers, such as masks, unless they hold one number alone.
-- Floating-point scalars move likewise, also from zero, and booleans are drawn from both values: what
-  a recording never varied is still no constant. Int arguments are sizes; the sizes of a case say
-  what they are.
-- Where nothing of a call can move, arrays of integers and booleans that are not in order are rotated
-  by a random number of places along every axis.
+  has recorded values written into it is found wrong. Zeros and signs stay, and so do arrays that
+  hold whole numbers, such as masks, unless they hold one number alone.
+- Floating-point scalars move likewise, also from zero, and booleans are drawn from both values:
+  what a recording never varied is still no constant. Int arguments are sizes; the sizes of a case
+  say what they are.
+- Where nothing of a call can move, arrays of integers and booleans that are not in order are
+  rotated by a random number of places along every axis.
 """
 
 from __future__ import annotations
@@ -101,6 +102,12 @@ class RecordedInputs:
             found.append((drawn, sizes))
         return found
 
+    @cached_property
+    def _movable(self) -> list[str]:
+        """Arrays of real numbers, rather than of categories such as a mask's."""
+        arrays = [a.name for a in self._contract.arguments if a.is_array]
+        return [name for name in arrays if _can_move([call[name] for call, _ in self._calls])]
+
     def _refuse_misfit(self, number: int, call: Mapping[str, Array]) -> None:
         names = [a.name for a in self._contract.arguments]
         if set(call) != set(names):
@@ -159,7 +166,7 @@ class RecordedInputs:
     def _moved(self, values: dict[str, Array], rng: np.random.Generator) -> dict[str, Any]:
         """The same with every value moved a little where its type allows it."""
         arrays = [a.name for a in self._contract.arguments if a.is_array]
-        movable = [name for name in arrays if _can_move(values[name])]
+        movable = [name for name in self._movable if values[name].size]
         moved: dict[str, Any] = {}
         for name, value in values.items():
             if name not in arrays:
@@ -244,24 +251,22 @@ def _mirrored(start: int, wanted: int, held: int) -> npt.NDArray[np.intp]:
     return np.minimum(place, 2 * held - 1 - place)
 
 
-def _can_move(values: Array) -> bool:
-    """Whether an array is of real numbers rather than of categories such as a mask's."""
-    if values.dtype.kind not in "fc" or values.size == 0:
+def _can_move(recorded: Sequence[Array]) -> bool:
+    """Whether an argument, recorded so often, is of other than whole numbers, or always one."""
+    if recorded[0].dtype.kind not in "fc":
         return False
+    values = np.concatenate([array.reshape(-1) for array in recorded])
     is_whole = bool(np.all(values == np.rint(values)))
-    return not is_whole or bool(np.all(values == values.reshape(-1)[0]))
+    return not is_whole or bool(np.all(values == values[:1]))
 
 
 def _nudged(values: Array, rng: np.random.Generator) -> Array:
-    """Moved towards zero by at most the square root of the type's precision; one lone zero from it.
-
-    Values stay inside the range of the recording, where zero belongs to it or not.
-    """
+    """Moved towards zero by up to the square root of the type's precision; from it if all are 0."""
     reach = np.sqrt(np.finfo(values.dtype).eps)
     share = reach * rng.random(values.shape)
     if values.size and not values.any():
-        return share.astype(values.dtype)
-    return (values * (1 - share)).astype(values.dtype)
+        return np.asarray(share, values.dtype)
+    return np.asarray(values * (1 - share), values.dtype)
 
 
 def _moved_scalar(value: Array, rng: np.random.Generator) -> Any:

@@ -11,12 +11,17 @@ import numpy as np
 
 from outpace.codegen.contract import SUPPORTED_DTYPES
 
-_XARRAY = {"DataArray": "{0}.values", "Dataset": '{0}["temperature"].values', "Variable": "{0}.values"}
+_XARRAY = {
+    "DataArray": "{0}.values",
+    "Dataset": "{0}[{1!r}].values",
+    "Variable": "{0}.values",
+}
 _PANDAS = {
-    "DataFrame": '{0}["temperature"].to_numpy()',
+    "DataFrame": "{0}[{1!r}].to_numpy()",
     "Series": "{0}.to_numpy()",
     "Index": "{0}.to_numpy()",
 }
+_WRAPPERS = {"xarray": _XARRAY, "pandas": _PANDAS}
 
 
 def how_to_unwrap(name: str, value: Any) -> str | None:
@@ -28,10 +33,11 @@ def how_to_unwrap(name: str, value: Any) -> str | None:
     """
     for kind in type(value).__mro__:
         package = kind.__module__.partition(".")[0]
-        known = {"xarray": _XARRAY, "pandas": _PANDAS}.get(package, {})
+        known = _WRAPPERS.get(package, {})
         if kind.__name__ in known:
             article = "an" if package == "xarray" else "a"
-            hint = known[kind.__name__].format(name)
+            first = next(iter(value), "name") if "[" in known[kind.__name__] else ""
+            hint = known[kind.__name__].format(name, first)
             return (
                 f"{name} is {article} {package} {kind.__name__}; pass the array it holds, "
                 f"`{hint}`, and wrap the result again"
@@ -41,37 +47,11 @@ def how_to_unwrap(name: str, value: Any) -> str | None:
 
 def obstacle_of_value(name: str, value: Any) -> str | None:
     """Why a reference cannot take a value as it is, and what to pass instead; None if it can."""
-    wrapped = how_to_unwrap(name, value)
-    if wrapped is not None:
-        return wrapped
-    if isinstance(value, bool | int | float | complex):
-        return None
     if isinstance(value, np.ndarray | np.generic):
         return _obstacle_of_array(name, value)
-    kind = type(value)
-    package = kind.__module__.partition(".")[0]
-    if package == "torch":
-        return f"{name} is a torch tensor; pass `{name}.numpy()`, which copies nothing on the CPU"
-    if isinstance(value, list | tuple):
-        return f"{name} is a {kind.__name__}; pass an array, `np.asarray({name})`"
-    if value is None or isinstance(value, str):
-        return (
-            f"{name} is {value!r}; a reference takes arrays and numbers alone: write one function "
-            "for each such value"
-        )
-    if callable(value):
-        return (
-            f"{name} is a function; write one function for each that is passed, "
-            "or pass the array that it gives"
-        )
-    if isinstance(value, dict):
-        hint = next((f"`{name}[{key!r}]`" for key in value), "each of its values")
-        return f"{name} is a dict; pass the arrays and numbers in it as arguments, {hint} and so on"
-    held = [key for key, part in vars(value).items() if isinstance(part, np.ndarray)] if hasattr(
-        value, "__dict__"
-    ) else []
-    hint = ", ".join(f"`{name}.{key}`" for key in held[:3]) or "the arrays and numbers it holds"
-    return f"{name} is an object of class {kind.__name__}; pass {hint} as arguments instead"
+    if isinstance(value, bool | int | float | complex):
+        return None
+    return how_to_unwrap(name, value) or _obstacle_of_object(name, value)
 
 
 def _obstacle_of_array(name: str, value: Any) -> str | None:
@@ -83,3 +63,33 @@ def _obstacle_of_array(name: str, value: Any) -> str | None:
             "machine's byte order"
         )
     return None
+
+
+def _obstacle_of_object(name: str, value: Any) -> str:
+    kind = type(value).__name__
+    if value is None or isinstance(value, str):
+        hint = "write one function for each such value"
+        return f"{name} is {value!r}; a reference takes arrays and numbers alone: {hint}"
+    if hasattr(value, "__dlpack__"):
+        package = type(value).__module__.partition(".")[0]
+        hint = f"`np.from_dlpack({name})`, which copies nothing on the CPU"
+        return f"{name} is a {package} {kind}; pass {hint}"
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return f"{name} is a {kind}; pass an array, `np.asarray({name})`"
+    if isinstance(value, dict):
+        held = [f"`{name}[{key!r}]`" for key, part in value.items() if _is_data(part)]
+        return f"{name} is a dict; pass {_first_of(held)} instead"
+    if callable(value):
+        return f"{name} is a function; write one function for each, or pass the array it gives"
+    names = [getattr(type(value), known, ()) for known in ("_fields", "__dataclass_fields__")]
+    fields = [*names[0], *names[1]] or getattr(value, "__dict__", {})
+    held = [f"`{name}.{k}`" for k in fields if _is_data(getattr(value, k, None))]
+    return f"{name} is an object of class {kind}; pass {_first_of(held)} instead"
+
+
+def _first_of(expressions: list[str]) -> str:
+    return ", ".join(expressions[:3]) or "the arrays and numbers it holds"
+
+
+def _is_data(value: Any) -> bool:
+    return isinstance(value, np.ndarray | np.generic | int | float | complex)

@@ -21,6 +21,7 @@ from outpace.codegen.domain import allows
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError
 from outpace.kernels import builds, promotions, sampling, target, usage
+from outpace.kernels.adopting import adopted, adopting
 from outpace.kernels.arguments import (
     Array,
     Unfit,
@@ -105,14 +106,14 @@ class Server:
         )
         self.fast: Callable[..., Any] = self._dispatcher.fast
         if not self._offer.served:
-            self.fast = reference.fn
+            self.fast = adopting(self.contract, reference.fn)
         GUARD.watch(self)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
         """A call with keywords or with `out=`.
 
         Raises:
-            ContractError: `out` cannot take the results.
+            ContractError: `out` cannot take the results, or see `adopted`.
         """
         if kwargs or out is None or not self._offer.served:
             return self._slow(args, kwargs, out)
@@ -123,8 +124,9 @@ class Server:
 
         Raises:
             TypeError: The arguments do not bind to the signature.
+            ContractError: See `adopted`.
         """
-        values = self._bind(args, kwargs)
+        values = self._bind(args, kwargs).arguments
         if not self._offer.served:
             return Explanation(None, "; ".join(self._offer.refusals))
         try:
@@ -167,9 +169,10 @@ class Server:
     def _slow(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
         """Any call that is not plain."""
         try:
-            values = self._bind(args, kwargs)
+            bound = self._bind(args, kwargs)
         except TypeError:
             return self.reference.fn(*args, **kwargs)  # raises what people know from Python
+        args, kwargs, values = bound.args, bound.kwargs, bound.arguments
         given = None if out is None else check_out(self.contract, out, self._returns.is_tuple)
         if given is not None:
             check_out_shapes(self.contract, given, bind_sizes(self.contract, values))
@@ -204,10 +207,12 @@ class Server:
             np.copyto(array, result)
         return out
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        return bound.arguments
+        for argument in self.contract.arguments:
+            bound.arguments[argument.name] = adopted(argument, bound.arguments[argument.name])
+        return bound
 
     def _returned(self, outputs: Sequence[Array]) -> Any:
         parts = [

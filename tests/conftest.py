@@ -6,8 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from outpace.model import Conditions
+from outpace.tuner.conditions import Watch
 
 GOLDEN = Path(__file__).parent / "golden"
+
+# A machine that is slow or busy fails no test.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
+
+
+@pytest.fixture(autouse=True)
+def calm_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that runs beside a test makes its answer inconclusive."""
+    monkeypatch.setattr(Watch, "conditions", lambda _: Conditions())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

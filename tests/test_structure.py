@@ -18,6 +18,7 @@ TOP_LEVEL = {
     "MANIFEST.in",
     "Makefile",
     "README.md",
+    "action.yml",
     "benchmarks",
     "docs",
     "examples",

@@ -252,9 +252,13 @@ class Campaign:
 
     def confirm_against_reference(self, variant: Variant, alpha: float) -> list[Confirmation]:
         """Confirm one evaluated variant at every workload, incumbents left aside."""
-        finalist = self.evaluator.evaluations[variant.hash].contender
+        evaluation = self.evaluator.evaluations[variant.hash]
+        finalist = evaluation.contender
         results = confirm(self.checked, self._plans, finalist, None, alpha, self.observer)
-        return rehearsed(self.checked, self._plans, finalist, results)
+        results = rehearsed(self.checked, self._plans, finalist, results)
+        for result in results:
+            self.evaluator.end(variant, _trial_of_confirmation(evaluation, result))
+        return results
 
     def process_pair(self, variant: Variant, incumbent: Variant | None = None) -> list[ProcessPair]:
         """Time one fresh process pair of an evaluated variant at every workload, undecided.

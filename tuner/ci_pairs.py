@@ -15,9 +15,11 @@ from statistics import median
 
 import numpy as np
 
+from outpace.codegen.inputs import Case
 from outpace.model import Mismatch
 from outpace.tuner.ci_rule import PairRatios
 from outpace.tuner.conditions import Watch, disturbance
+from outpace.tuner.confirm import describe
 from outpace.tuner.interleaving import run_interleaved
 from outpace.tuner.numerics.selfcheck import CheckedReference
 from outpace.tuner.plan import Plan, draw_call
@@ -69,10 +71,10 @@ class Size:
 class WrongResult(Exception):  # noqa: N818  (becomes a finding)
     """A call of the head gave something else than its reference does."""
 
-    def __init__(self, workload: str, mismatch: Mismatch) -> None:
-        super().__init__(workload)
+    def __init__(self, workload: str, mismatch: Mismatch, case: Case | None) -> None:
+        drawn = "" if case is None else f"; the case is {case.text}"
+        super().__init__(f"{describe(mismatch)}{drawn}")
         self.workload = workload
-        self.mismatch = mismatch
 
 
 def sizes_for(subject: Subject) -> dict[str, Size]:
@@ -182,4 +184,4 @@ def _verify(
     contract = subject.checked.reference.contract
     mismatch = plan.envelope.compare(contract, native, head.results(item))
     if mismatch is not None:
-        raise WrongResult(plan.workload.name, mismatch)
+        raise WrongResult(plan.workload.name, mismatch, call.case)

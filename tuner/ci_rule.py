@@ -2,9 +2,10 @@
 
 In a fresh process pair three ratios are measured against the base: of the head, of the base a
 second time, and of the base with a tenth of its own time added to each call. The last two are
-controls. A ratio *shows slower* if it is above `REGRESSION`; in a disturbed process pair, above
-`CLEAR`. A round asks the sequential rule of `outpace.tuner.rule` of each: the head may be slower or
-not, the second base must not be, and the slowed base must be, else the round is void.
+controls. A ratio *shows slower* if it is above `REGRESSION` and nothing disturbed the process pair,
+so that a busy machine fails the last control. A round asks the sequential rule of
+`outpace.tuner.rule` of each: the head may be slower or not, the second base must not be, and the
+slowed base must be, else the round is void.
 
 A change is red if two rounds find it slower, and green as soon as a round that is not void does
 not. There are at most `ROUNDS`; void ones count. Where the true ratio is at most `REGRESSION`, a
@@ -19,7 +20,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import comb, sqrt
 
-from outpace.tuner.conditions import CLEAR
 from outpace.tuner.rule import SequentialRule
 
 REGRESSION = 1.05
@@ -110,7 +110,7 @@ def shown_slower(done: Round) -> int:
 
 
 def _shows_slower(ratio: float, pair: PairRatios) -> bool:
-    return ratio > (REGRESSION if pair.disturbed is None else CLEAR)
+    return pair.disturbed is None and ratio > REGRESSION
 
 
 def _blame(pairs: Sequence[PairRatios]) -> str:

@@ -88,6 +88,8 @@ class _Question(Value, frozen=True):
     tree: str
     path: tuple[str, ...]
     functions: tuple[Named, ...]
+    answer: str
+    """File for the answer: what modules print goes elsewhere."""
 
 
 class _Answer(Value, frozen=True):
@@ -118,12 +120,13 @@ class Tree:
         Raises:
             EnvironmentError_: The process that looks fails.
         """
-        question = _Question(str(self.folder), self.path, tuple(functions))
+        file = self.folder.parent / "answer.json"
+        question = _Question(str(self.folder), self.path, tuple(functions), str(file))
         variables = environment.worker_environment(HOME=str(self.home))
         path = [str(Path(entry).absolute()) for entry in sys.path]
         code = f"import sys; sys.path[:] = {path!r}; {_SURVEY}"
         try:
-            done = subprocess.run(
+            subprocess.run(
                 [sys.executable, "-I", "-c", code],
                 input=codec.encode(question),
                 capture_output=True,
@@ -132,11 +135,11 @@ class Tree:
                 env=variables,
                 timeout=SURVEY_SECONDS,
             )
-            answer = codec.decode(done.stdout.rpartition(b"\n")[2], _Answer)
+            answer = codec.decode(file.read_bytes(), _Answer)
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise EnvironmentError_(f"{self.commit[:12]} cannot be looked at: {said}") from error
-        except (subprocess.TimeoutExpired, CodecError) as error:
+        except (OSError, subprocess.TimeoutExpired, CodecError) as error:
             raise EnvironmentError_(f"{self.commit[:12]} cannot be looked at: {error}") from error
         return dict(zip(functions, answer.found, strict=True))
 
@@ -241,7 +244,8 @@ def _git(folder: Path, *arguments: str) -> str:
     """What git prints; raises UsageError with its last words."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],  # noqa: S607  (git is where the user has it)
+            # Git is where the user has it; hooks could do anything to the trees.
+            ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *arguments],  # noqa: S607
             capture_output=True,
             text=True,
             check=True,
@@ -269,13 +273,11 @@ def _path_in(tree: Path, root: Path) -> tuple[str, ...]:
 
 
 def survey(question: bytes) -> None:
-    """Answer on the last line of stdout what `Tree.look_at` asks; nothing else must come after."""
+    """Answer what `Tree.look_at` asks."""
     asked = codec.decode(question, _Question)
     sys.path[:] = asked.path
     found = tuple(_looked_at(Path(asked.tree), name) for name in asked.functions)
-    sys.stdout.flush()
-    sys.stdout.buffer.write(b"\n" + codec.encode(_Answer(found)))
-    sys.stdout.buffer.flush()
+    Path(asked.answer).write_bytes(codec.encode(_Answer(found)))
 
 
 def _looked_at(tree: Path, name: Named) -> Present | Absent:

@@ -28,7 +28,7 @@ from outpace.model import (
     Variant,
     Workload,
 )
-from outpace.tuner.conditions import CLEAR, Watch, disturbance
+from outpace.tuner.conditions import CLEAR, Watch, disturbance, least_ratio
 from outpace.tuner.events import Observer, Progress
 from outpace.tuner.interleaving import run_interleaved
 from outpace.tuner.numerics.acceptance import Expected, compare, expect
@@ -348,7 +348,7 @@ def _measure(
     running.incumbent_ratios += ratios[2:]
     disturbed = disturbance(conditions)
     running.disturbances += [disturbed] if disturbed is not None else []
-    least = THRESHOLD if disturbed is None else CLEAR
+    least = least_ratio(conditions, THRESHOLD)
     running.wins.append(all(ratio > least for ratio in (ratios[0], *ratios[2:])))
     if batch > 1:
         alone, _ = _timed_pairs(checked, running, 1, PAIRS_ALONE, [baseline, *workers])

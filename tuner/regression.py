@@ -7,7 +7,6 @@ and head in one job; `outpace.tuner.ci_rule` says when the head is slower.
 
 from __future__ import annotations
 
-import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,7 +35,6 @@ from outpace.tuner.ci_rule import (
     shown_slower,
 )
 from outpace.tuner.ci_trees import Absent, Named, Present, Tree, checked_out, promotions_in
-from outpace.tuner.confirm import describe
 from outpace.tuner.evaluator import Evaluator
 from outpace.tuner.events import QUIET, Message, Observer, Progress
 from outpace.tuner.journal import Journal
@@ -138,14 +136,18 @@ def compare(
 def verify(reference: Reference, variants: Sequence[Variant], observer: Observer) -> Verified:
     """Hold variants to a reference by the full rule, at drawn sizes and at its workloads.
 
+    The cases follow from the source of the reference: what a change has not touched gets the same
+    answer as before.
+
     Raises:
         ContractError: The reference cannot be judged by.
         UsageError: A workload does not fit into memory.
     """
     observer.notice(Message(f"checking the reference {reference.name}"))
     counterexamples = Counterexamples(reference)
-    checked = check_reference(reference, secrets.randbits(62), replayed=counterexamples.replayed())
-    rng = np.random.default_rng()
+    seed = int(reference.source_hash, 16) % 2**62
+    checked = check_reference(reference, seed, replayed=counterexamples.replayed())
+    rng = np.random.default_rng(seed)
     plans = [make_plan(reference, checked.oracle, w, rng) for w in reference.contract.workloads]
     if not variants:
         return Verified(checked, tuple(plans), ())
@@ -176,10 +178,10 @@ class _Comparison:
         promoted_before, damaged_before = promotions_in(self._base.folder)
         promoted, damaged = promotions_in(self._head.folder)
         names = sorted({*promoted_before, *promoted}, key=str)
-        if not names and not damaged:
+        if not names and damaged.keys() <= damaged_before.keys():
             raise UsageError(
-                "no promotion in either tree; `outpace tune FILE.py:fn` makes one, which is then "
-                "committed"
+                "no promotion that can be read in either tree; commit what `outpace tune "
+                "FILE.py:fn` writes"
             )
         self._report_damage(damaged_before, damaged)
         self._observer.notice(Message(f"building the promotions of {self._base.commit[:12]}"))
@@ -359,7 +361,7 @@ def _timed(
             measured += 1
         observer.notice(Progress(measured, measured, "process pairs"))
     except WrongResult as wrong:
-        reason = f"its result in the head is wrong: {describe(wrong.mismatch)}"
+        reason = f"its result in the head is wrong: {wrong}"
         return [Finding(str(name), wrong.workload, Colour.RED, reason)]
     except HeadFailed as failure:
         return [Finding(str(name), None, Colour.RED, f"it fails in the head: {failure.reason}")]

@@ -31,10 +31,10 @@ def arc_distance(
 )
 def go_fast(a: Float64[np.ndarray, "n n"]) -> Float64[np.ndarray, "n n"]:
     """The matrix plus the sum of the tangents of its diagonal."""
-    trace = 0.0
+    total = 0.0
     for i in range(a.shape[0]):
-        trace += np.tanh(a[i, i])
-    return a + trace
+        total += np.tanh(a[i, i])
+    return a + total
 
 
 @outpace.optimize(

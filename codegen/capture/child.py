@@ -1,8 +1,9 @@
-"""The process that runs the user's script: `python -m outpace.codegen.capture.child OUT SCRIPT ...`.
+"""The process that runs the user's script: `python -P -m outpace.codegen.capture.child OUT ...`.
 
-The script runs as `python SCRIPT ...` would run it: as `__main__`, with its arguments, its current
-folder and its streams; its exit status becomes that of this process. What was seen is pickled into
-the file OUT, which lies in a private folder of the parent and is read by it alone.
+What follows OUT is the script and its arguments. It runs as `python SCRIPT ...` would run it: as
+`__main__`, with its arguments, its current folder and its streams; its exit status becomes that of
+this process. What was seen is pickled into the file OUT, which lies in a private folder of the
+parent and is read by it alone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def run(out: Path, script: Path, arguments: list[str]) -> int:
     """Run a script under watch; its exit status."""
     folder = script.resolve().parent
     sys.argv = [str(script), *arguments]
-    sys.path[0] = str(folder)  # instead of the folder that `-m` put there
+    sys.path.insert(0, str(folder))
     module = _main_module(script)
     code = compile(script.read_bytes(), str(script.resolve()), "exec", dont_inherit=True)
     watcher = Watcher(in_folders((folder,)))

@@ -65,6 +65,8 @@ def read_function(code: types.CodeType, scope: Mapping[str, Any], is_own: Any) -
     """
     tree = _definition(code)
     _refuse_forms(code, tree)
+    if tree.name == "__init__":
+        raise Obstacle("it is a constructor; move its arithmetic into a function of arrays")
     names = [a.arg for a in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs)]
     owner = names[0] if "." in code.co_qualname and names[:1] == ["self"] else None
     if "." in code.co_qualname and owner is None:
@@ -216,7 +218,7 @@ def _without_owner(
     reads: dict[str, str] = {}
     binds: dict[str, str] = {}
     allowed: set[int] = set()
-    for node, parent in _with_parents(tree):
+    for node, parent in sorted(_with_parents(tree), key=_position):
         if not (isinstance(node, ast.Attribute) and _is_owner(node.value, owner)):
             continue
         allowed.add(id(node.value))
@@ -247,6 +249,10 @@ def _with_parents(tree: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
     for parent in ast.walk(tree):
         for node in ast.iter_child_nodes(parent):
             yield node, parent
+
+
+def _position(pair: tuple[ast.AST, ast.AST]) -> tuple[int, int]:
+    return getattr(pair[0], "lineno", 0), getattr(pair[0], "col_offset", 0)
 
 
 class _Renamed(ast.NodeTransformer):
@@ -282,8 +288,10 @@ def in_folders(folders: tuple[Path, ...]) -> Any:
     def is_own(name: str) -> bool:
         path = Path(name)
         installed = {"site-packages", "dist-packages"} & set(path.parts)
-        return path.suffix == ".py" and not installed and any(
-            path.is_relative_to(folder) for folder in folders
+        return (
+            path.suffix == ".py"
+            and not installed
+            and any(path.is_relative_to(folder) for folder in folders)
         )
 
     return is_own

@@ -69,14 +69,14 @@ def name_dims(
     naming = _Naming(varied, integers, [*reserved, *inputs])
     for extents in sorted(free, key=lambda e: (free.index(_family(e, free, naming.farthest)), e)):
         naming.give(extents)
-    notes = () if varied else (
+    hint = (
         "one size was seen: dims that are alike only there have one name; rename them where they "
-        "are meant to differ, or run with another size too",
-    )  # fmt: skip
+        "are meant to differ, or run with another size too"
+    )
     return Named(
         {n: tuple(naming.of(e) for e in array) for n, array in axes.items()},
         tuple(tuple(naming.of_output(i, e) for e in array) for i, array in enumerate(results)),
-        notes,
+        () if varied else (hint,),
     )
 
 
@@ -115,6 +115,7 @@ class _Naming:
             Obstacle: There is none.
         """
         found = self._found.get(extents) or self._argument(extents) or self._from_bases(extents)
+        found = found or self._expression(extents, self._integers)
         if found is None and len(set(extents)) == 1 and (self._varied or extents[0] <= _LITERAL):
             found = str(extents[0])
         if found is None:
@@ -138,7 +139,10 @@ class _Naming:
         return None
 
     def _from_bases(self, extents: Extents) -> str | None:
-        for name, base in self._bases.items():
+        return self._expression(extents, self._bases)
+
+    def _expression(self, extents: Extents, bases: Mapping[str, Extents]) -> str | None:
+        for name, base in bases.items():
             distance = _distance(extents, base)
             if distance is not None and abs(distance) <= self.farthest:
                 return f"{name}{distance:+d}" if distance else name

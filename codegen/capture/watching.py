@@ -5,7 +5,6 @@ Works through `sys.setprofile`, in the main thread. The time that watching itsel
 
 from __future__ import annotations
 
-import inspect
 import sys
 import time
 import types
@@ -21,6 +20,8 @@ from outpace.codegen.unwrapping import obstacle_of_value
 
 KEPT_CALLS = 8
 """Calls of one function that are kept: the 1st, 2nd, 4th, 8th ... and those of new shapes."""
+_IMPORT = ("<frozen importlib._bootstrap>", "_find_and_load")
+"""The function of the interpreter that finds and runs a module."""
 KEPT_BYTES = 2**30
 """Memory for the copies of all kept calls."""
 
@@ -34,7 +35,8 @@ class Kept:
         outputs: What it returned, then what it bound.
         changed: Parameters whose arrays were written into.
         overlapping: Pairs of parameters that share memory where one of them was written.
-        aliased: Parameters whose memory came out again.
+        aliased: Parameters whose memory was bound to another name.
+        same: Names that were bound to the array that they had.
         strided: Array parameters that are not C-contiguous.
     """
 
@@ -43,6 +45,7 @@ class Kept:
     changed: set[str] = field(default_factory=set)
     overlapping: list[tuple[str, str]] = field(default_factory=list)
     aliased: set[str] = field(default_factory=set)
+    same: set[str] = field(default_factory=set)
     strided: set[str] = field(default_factory=set)
 
 
@@ -101,6 +104,7 @@ class Watcher:
         self.problem: BaseException | None = None
         self._is_own = is_own
         self._known: dict[types.CodeType, Seen | None] = {}
+        self._importing = Seen("", 0, "import")
         self._stack: list[_Open] = []
         self._lost = 0.0
         self._bytes = 0
@@ -144,16 +148,19 @@ class Watcher:
     def _first_look(self, frame: types.FrameType) -> Seen | None:
         code = frame.f_code
         name = code.co_name
+        if (code.co_filename, name) == _IMPORT:
+            return self._importing  # no function's own time
         if not self._is_own(code.co_filename) or (name.startswith("<") and name != "<module>"):
             return None  # comprehensions belong to the function around them
         seen = Seen(code.co_filename, code.co_firstlineno, code.co_qualname)
         self.seen[code] = seen
+        if name == "<module>":
+            seen.obstacle = (
+                "it is code outside of any function; move the loop into a function of arrays and "
+                "numbers"
+            )
+            return seen
         try:
-            if name == "<module>":
-                raise Obstacle(
-                    "it is code outside of any function; move the loop into a function of arrays "
-                    "and numbers"
-                )
             seen.reading = read_function(code, frame.f_globals, self._is_own)
         except Obstacle as obstacle:
             seen.obstacle = str(obstacle)
@@ -188,7 +195,9 @@ class Watcher:
         call.kept = Kept(
             {n: v.copy() if isinstance(v, np.ndarray) else v for n, v in values.items()},
             strided={
-                n for n, v in values.items() if isinstance(v, np.ndarray) and not v.flags.c_contiguous
+                n
+                for n, v in values.items()
+                if isinstance(v, np.ndarray) and not v.flags.c_contiguous
             },
         )
 
@@ -199,6 +208,9 @@ class Watcher:
         call = self._stack.pop()
         seen.depth -= 1
         spent = now - call.begin
+        if seen is self._importing:
+            self._lost += spent - call.inner
+            spent = call.inner
         seen.own += spent - call.inner
         seen.total += spent if seen.depth == 0 else 0.0
         if self._stack:
@@ -231,11 +243,12 @@ class Watcher:
             for a, b in combinations(arrays, 2)
             if {a, b} & kept.changed and np.may_share_memory(arrays[a], arrays[b])
         ]
+        kept.same = {n for n, v in arrays.items() if bound.get(n) is v}
         kept.aliased = {
             n
             for n, v in arrays.items()
-            for o in outputs
-            if isinstance(o, np.ndarray) and np.may_share_memory(v, o)
+            for name, o in bound.items()
+            if name not in kept.same and isinstance(o, np.ndarray) and np.may_share_memory(v, o)
         }
         kept.outputs = [o.copy() if isinstance(o, np.ndarray) else o for o in outputs]
         seen.kept.append(kept)
@@ -246,9 +259,7 @@ def _values(
 ) -> dict[str, Any]:
     """The values of parameters or written names in a frame, at its call or at its return."""
     code = frame.f_code
-    arguments = set(inspect.getargs(code).args) | set(
-        code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    )
+    arguments = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     held = frame.f_locals
     found = {}
     for name, expression in expressions.items():

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import msgspec
+
 from outpace.codegen.drafters.base import DraftingTask, Proposal
 from outpace.codegen.drafters.plain import plain_source
 from outpace.codegen.nests.emit_c import COptions, c_source
+from outpace.codegen.nests.emit_c_parameters import PARALLEL
 from outpace.codegen.nests.emit_numba import NumbaOptions, numba_source
 from outpace.codegen.nests.emit_segments import has_library_calls, segmented_source
 from outpace.codegen.nests.fuse import fused
@@ -20,7 +23,7 @@ from outpace.codegen.nests.prepare_c import prepared
 from outpace.codegen.nests.reuse import reused
 from outpace.codegen.nests.unroll import unrolled
 from outpace.errors import NotLifted
-from outpace.model import Draft, Provenance
+from outpace.model import Draft, Parameter, Provenance
 
 PLAIN_IDEA = "plain numba"
 """The idea of the draft that every table compares with."""
@@ -57,24 +60,27 @@ class BuiltinDrafter:
         return Proposal(_without_repeats(drafts), tuple(notes))
 
     def _in_c(self, task: DraftingTask, program: Program, notes: list[str]) -> Iterator[Draft]:
-        contract = task.reference.contract
-        fastmath = (False,) if contract.reproducible else (True, False)
-        for fast in fastmath:
-            for idea, form in c_forms(program, reorder=fast):
-                options = COptions(parallel=task.target.cores > 1, fastmath=fast)
-                try:
-                    source = c_source(form, contract, options)
-                except NotLifted as error:
-                    notes.append(f"{task.reference.name}: not written in C, {idea}: {error}")
-                    continue
-                yield Draft(
-                    "c",
-                    source.text,
-                    source.parameters,
-                    (),
-                    dict(source.flags),
-                    Provenance(self.name, f"nests, {idea}{', fastmath' if fast else ''}"),
-                )
+        """Every form with all its parameters, and the first one as the exact alternative."""
+        fast = not task.reference.contract.reproducible
+        for idea, form in c_forms(program, reorder=fast):
+            yield from self._c_draft(task, idea, form, notes, fastmath=fast)
+        if fast:
+            idea, form = next(c_forms(program, reorder=False))
+            for draft in self._c_draft(task, idea, form, notes, fastmath=False):
+                yield msgspec.structs.replace(draft, parameters=_few(draft.parameters))
+
+    def _c_draft(
+        self, task: DraftingTask, idea: str, form: Program, notes: list[str], *, fastmath: bool
+    ) -> Iterator[Draft]:
+        """The draft of a form, or a note that says why there is none."""
+        options = COptions(parallel=task.target.cores > 1, fastmath=fastmath)
+        try:
+            source = c_source(form, task.reference.contract, options)
+        except NotLifted as error:
+            notes.append(f"{task.reference.name}: not written in C, {idea}: {error}")
+            return
+        provenance = Provenance(self.name, f"nests, {idea}{', fastmath' if fastmath else ''}")
+        yield Draft("c", source.text, source.parameters, (), dict(source.flags), provenance)
 
     def _in_numba(self, task: DraftingTask, program: Program) -> Iterator[Draft]:
         for idea, form in numba_forms(program):
@@ -105,6 +111,11 @@ class BuiltinDrafter:
 
     def _draft(self, source: str, idea: str) -> Draft:
         return Draft("numba", source, provenance=Provenance(self.name, idea))
+
+
+def _few(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+    """The parameters with a choice of threads alone."""
+    return tuple(p if p.name == PARALLEL else Parameter(p.name, p.values[:1]) for p in parameters)
 
 
 def numba_forms(program: Program) -> Iterator[tuple[str, Program]]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MOST_BYTES = 32 << 20
 """Of one answer; what is longer is no list of kernels."""
 REDACTED = "[key]"
+KEY_LENGTH = 12
+"""Characters of the shortest text that is taken for a secret."""
 _LONGEST_REASON = 500
 _BUSY = (408, 409, 425, 429)
 """HTTP statuses that say: later."""
@@ -209,8 +211,13 @@ class Transport:
         return RequestFailed(Trouble.BROKEN_OFF, self._redacted(text))
 
     def _redacted(self, text: str) -> str:
-        """Text of a server, which may echo the key."""
-        return text.replace(self._key, REDACTED) if self._key else text
+        """Text of a server, which may echo the key.
+
+        A short one, such as `none` for a server that wants any, hides nothing and may be a word.
+        """
+        if self._key is None or len(self._key) < KEY_LENGTH:
+            return text
+        return text.replace(self._key, REDACTED)
 
 
 def read_completion(body: bytes, redacted: Callable[[str], str] = str) -> Completion:

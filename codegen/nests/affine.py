@@ -43,6 +43,13 @@ def minus(a: Affine, b: Affine) -> Affine:
     return plus(a, times(b, -1))
 
 
+def quotient(a: Affine, divisor: int) -> Affine | None:
+    """`a // divisor` for a positive divisor, where that is affine."""
+    if any(factor % divisor for _, factor in a.terms):
+        return None
+    return linear({n: c // divisor for n, c in a.terms}, a.constant // divisor)
+
+
 def factor_of(a: Affine, name: str) -> int:
     """The coefficient of a name, 0 if it does not occur."""
     return dict(a.terms).get(name, 0)

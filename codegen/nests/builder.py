@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 
@@ -29,6 +29,7 @@ from outpace.codegen.nests.ir import (
     Store,
     Variable,
 )
+from outpace.codegen.nests.polynomial import Polynomial, polynomial_of
 from outpace.codegen.nests.printer import expression_text
 from outpace.codegen.nests.values import Value, as_affine, cast, element, scalar_value, stored
 from outpace.codegen.nests.walk import expressions
@@ -56,6 +57,7 @@ class Builder:
         parameters: AbstractSet[str],
         bounds: Bounds,
         *,
+        equal: Mapping[str, Polynomial],
         writable: AbstractSet[str],
         reproducible: bool,
         library: bool,
@@ -63,6 +65,7 @@ class Builder:
         self.parameters = frozenset(parameters)
         self.writable = frozenset(writable)
         self.library = library
+        self._equal = dict(equal)
         self.uncertain: set[str] = set()
         self.hint = "array"
         self.bounds = bounds
@@ -134,6 +137,10 @@ class Builder:
         known = as_affine(e)
         if known is not None:
             return known
+        equal = polynomial_of(e) if self._equal else None
+        for name, polynomial in self._equal.items():
+            if polynomial == equal:
+                return affine.symbol(name)
         text = expression_text(e)
         for scope in self._sizes:
             if text in scope:

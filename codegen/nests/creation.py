@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine
 from outpace.codegen.nests.builder import Builder
 from outpace.codegen.nests.calls import (
@@ -21,7 +23,7 @@ from outpace.codegen.nests.calls import (
     value_of,
 )
 from outpace.codegen.nests.elementwise import converted
-from outpace.codegen.nests.indexing import ceiling_of
+from outpace.codegen.nests.indexing import Cut, Item, ceiling_of
 from outpace.codegen.nests.ir import Apply, Constant, Expression, Op, Position, Store
 from outpace.codegen.nests.values import (
     Indices,
@@ -242,6 +244,31 @@ def _meshgrid(call: Call) -> Lifted:
         Value(v.dtype, shape, lambda i, v=v, axis=axis: v.at((i[axis],)))  # type: ignore[misc]
         for v, axis in zip(vectors, axes, strict=True)
     )
+
+
+def grid(builder: Builder, name: str, items: Sequence[Item]) -> tuple[Lifted, ...]:
+    """`np.mgrid[0:n, a:b]` and `np.ogrid`: indices along each axis, as integers."""
+    ends: list[tuple[Affine, Affine]] = []
+    for item in items:
+        if not isinstance(item, Cut) or item.stop is None or item.step is not None:
+            raise NotLifted(f"np.{name} of anything but ranges of integers")
+        start = literal(0) if item.start is None else item.start
+        if {start.dtype, item.stop.dtype} != {"int64"}:
+            raise NotLifted(f"np.{name} of anything but ranges of integers")
+        ends.append((builder.size(start.scalar), builder.size(item.stop.scalar)))
+    full = tuple(affine.minus(stop, start) for start, stop in ends)
+
+    def along(axis: int) -> Value:
+        def at(indices: Indices) -> Expression:
+            return integer(Op.ADD, indices[axis], Position(ends[axis][0]))
+
+        one = affine.ONE
+        open_shape = tuple(n if k == axis else one for k, n in enumerate(full))
+        return Value("int64", full if name == "mgrid" else open_shape, at)
+
+    if len(ends) < 2:
+        raise NotLifted(f"np.{name} of one range")
+    return tuple(along(axis) for axis in range(len(ends)))
 
 
 HANDLERS: dict[str, Handler] = {

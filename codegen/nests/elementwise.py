@@ -134,6 +134,8 @@ def _power(dtype: str, weak: bool, base: Value, exponent: Value) -> Value:
     if dtype[0] in "fc" and isinstance(value, int | float):
         if value == 0.5 and dtype[0] == "f" and not base.weak:
             return _mapped(Op.SQRT, (base,), [dtype], dtype, weak=weak)
+        if value == 2 and dtype[0] == "c":  # compilers call a general power otherwise
+            return _mapped(Op.MULTIPLY, (base, base), [dtype, dtype], dtype, weak=weak)
         if value in (1, 2, 3, 4):
             whole = literal(int(value))
             return _mapped(Op.POWER, (base, whole), [dtype, "int64"], dtype, weak=weak)

@@ -18,7 +18,7 @@ from outpace.codegen.nests.emit_c_blocks import Blocks
 from outpace.codegen.nests.emit_c_expressions import Functions
 from outpace.codegen.nests.emit_c_functions import VECTOR_FORM
 from outpace.codegen.nests.emit_c_names import RESERVED, spelled
-from outpace.codegen.nests.emit_c_parameters import CHOICES, PARALLEL
+from outpace.codegen.nests.emit_c_parameters import CHOICES, PARALLEL, TIME
 from outpace.codegen.nests.emit_c_tiles import NAMES as TILE_NAMES
 from outpace.codegen.nests.emit_c_waves import NAMES as WAVE_NAMES
 from outpace.codegen.nests.ir import Allocate, Apply, Array, Op, Program, Reshape
@@ -85,8 +85,8 @@ def c_source(program: Program, contract: Contract, options: COptions) -> CSource
     blocks = Blocks(program, functions, reorder=options.fastmath)
     body = blocks.function()
     parts = [
-        _includes(functions, body),
-        _SCRATCH if any(" scratch(" in line for line in body) else "",
+        _includes(functions, blocks),
+        _SCRATCH if any(isinstance(s, Allocate) for s in walk.statements(program.body)) else "",
         *functions.sources,
         "\n".join(_macros(program)),
         "\n".join([f"void kernel({_parameters(program, contract)})", "{", *body, "}"]),
@@ -108,14 +108,14 @@ def _parameter(name: str, options: COptions) -> Parameter:
     return Parameter(name, values)
 
 
-def _includes(functions: Functions, body: list[str]) -> str:
+def _includes(functions: Functions, blocks: Blocks) -> str:
     lines = ["#include <stdbool.h>", "#include <stdint.h>", "#include <stdlib.h>"]
     if functions.declarations:
         lines += ["", VECTOR_FORM, *functions.declarations]
     lines.append("#include <math.h>")
-    if any("(c" in line or " c" in line for line in body):
+    if functions.uses_complex:
         lines += ["#include <complex.h>", "#undef I"]
-    if any("omp_get_num_threads" in line for line in body):
+    if TIME in blocks.choices:
         lines.append("#include <omp.h>")
     return "\n".join(lines)
 

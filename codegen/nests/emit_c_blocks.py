@@ -92,6 +92,9 @@ class Blocks:
         self._dims = {s.name for s in program.sizes}
         self._worth_threads = _worth_threads(program.body)
         self._prefix = walk.unused_prefix(program, "acc")
+        self._next = walk.unused_prefix(program, "next_")
+        self._last = walk.unused_prefix(program, "last_")
+        self._owner = walk.unused_prefix(program, "memory_of_")
         self._count = 0
         self._constants: set[str] = set()
 
@@ -134,7 +137,7 @@ class Blocks:
             if isinstance(s, Allocate):
                 made.append(s.array.name)
         lines += self._single(pending)
-        if made and any(isinstance(s, Jump) for s in walk.statements(body)):
+        if made and _leaves(body):
             raise NotLifted("an array made in a loop that is left early, in C")
         lines += [f"free({self._memory(name)});" for name in made]
         return [_TAB + line for line in lines]
@@ -183,7 +186,7 @@ class Blocks:
 
     def _memory(self, name: str) -> str:
         """The pointer that `free` gets, which no renaming changes."""
-        return f"{name}_memory" if name in self._rebound else name
+        return f"{self._owner}{name}" if name in self._rebound else name
 
     def _allocation(self, array: Array) -> list[str]:
         kind = C_TYPES[array.dtype]
@@ -207,8 +210,8 @@ class Blocks:
         lines = []
         for target, source in zip(s.targets, s.sources, strict=True):
             kind = C_TYPES[self._arrays[source].dtype]
-            lines.append(f"{kind} *const next_{target} = {source};")
-        lines += [f"{target} = next_{target};" for target in s.targets]
+            lines.append(f"{kind} *const {self._next}{target} = {source};")
+        lines += [f"{target} = {self._next}{target};" for target in s.targets]
         return ["{", *(_TAB + line for line in lines), "}"]
 
     # --- Control ----------------------------------------------------------------------------------
@@ -248,7 +251,7 @@ class Blocks:
         """A loop as a wave."""
         self.choices |= {PARALLEL, TIME}
         self._loop_head(s)  # refuses what may change while it runs
-        start, stop = (f"({self._expressions.text(e)})" for e in (s.start, s.stop))
+        start, stop = (self._expressions.text(e) for e in (s.start, s.stop))
         rest: list[str] = []
         if wave.steps > 1:
             rest = self._loop(replace(s, start=Variable(WAVES_END, "int64")), inside, types, place)
@@ -283,8 +286,8 @@ class Blocks:
             {n for s in walk.statements([loop]) if isinstance(s, Rebind) for n in s.targets}
         )
         own = f" firstprivate({', '.join(moved)})" if moved else ""
-        outside = [f"{C_TYPES[self._arrays[n].dtype]} *last_{n} = {n};" for n in moved]
-        handed = [f"last_{n} = {n};" for n in moved]
+        outside = [f"{C_TYPES[self._arrays[n].dtype]} *{self._last}{n} = {n};" for n in moved]
+        handed = [f"{self._last}{n} = {n};" for n in moved]
         if handed:
             handed = ["#pragma omp master", "{", *(_TAB + line for line in handed), "}"]
         return [
@@ -294,7 +297,7 @@ class Blocks:
             *self._scope((replace(loop),), Place.TEAM),
             *(_TAB + line for line in handed),
             "}",
-            *(f"{n} = last_{n};" for n in moved),
+            *(f"{n} = {self._last}{n};" for n in moved),
         ]
 
     # --- Nests ------------------------------------------------------------------------------------
@@ -316,13 +319,14 @@ class Blocks:
         return [*lines, *(_TAB * depth + "}" for depth in range(last, -1, -1))]
 
     def _sharing(self, nest: Nest, place: Place) -> list[str]:
-        """What makes threads share the first range of a nest, if that pays."""
+        """What makes threads share the first ranges of a nest, if that pays."""
+        shared = "for schedule(static)" + _collapsed(nest)
         if place is Place.TEAM:
-            return ["for schedule(static)"]
+            return [shared]
         if place is Place.ALONE or _depth(nest) < self._worth_threads:
             return []
         self.choices.add(PARALLEL)
-        return [f"parallel for schedule(static) if (parallel : {PARALLEL})"]
+        return [f"parallel {shared} if (parallel : {PARALLEL})"]
 
     def _tiles(self, nest: Nest, tile: Tile, place: Place) -> list[str]:
         """A nest of sums by tiles."""
@@ -418,6 +422,14 @@ def _range_head(r: Range) -> str:
     return f"for (int64_t {r.name} = 0; {r.name} < {extent}; {r.name}++)"
 
 
+def _collapsed(nest: Nest) -> str:
+    """Threads share several ranges where there are more than space has; the first may be short."""
+    count = len(nest.ranges) - (2 if _is_straight(nest.body) else 1)
+    names = {r.name for r in nest.ranges}
+    slanted = any(set(r.extent.names) & names for r in nest.ranges)
+    return "" if count < 2 or slanted or tile_of(nest) is not None else f" collapse({count})"
+
+
 def _with_simd(pragma: str) -> str:
     """A worksharing loop that is vectorised too."""
     return pragma.replace("for ", "for simd ", 1)
@@ -426,6 +438,15 @@ def _with_simd(pragma: str) -> str:
 def _here(names: frozenset[str], body: Body) -> frozenset[str]:
     """Those of the names that a block mentions."""
     return names & (walk.scalars_read(body) | walk.scalars_written(body))
+
+
+def _leaves(body: Body) -> bool:
+    """Whether a jump leaves this block before its end."""
+    return any(
+        isinstance(s, Jump)
+        or (not isinstance(s, Loop | While) and any(_leaves(block) for block in walk.blocks(s)))
+        for s in body
+    )
 
 
 def _is_straight(body: Iterable[Statement]) -> bool:

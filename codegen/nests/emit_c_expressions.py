@@ -88,9 +88,11 @@ class Functions:
 
     Attributes:
         vector_math: Whether functions of <math.h> are declared to exist for vectors too.
+        uses_complex: Whether one of them is in <complex.h>.
     """
 
     vector_math: bool
+    uses_complex: bool = False
     _sources: dict[str, str] = field(default_factory=dict)
     _declared: dict[str, str] = field(default_factory=dict)
 
@@ -230,6 +232,8 @@ class Expressions:
         is_part = e.op in (Op.REAL, Op.IMAG, Op.CONJUGATE)
         if name is None or (kind == "c" and not is_part and e.op not in {*_COMPLEX, Op.ABSOLUTE}):
             raise NotLifted(f"{e.op.value} of {e.operands[0].dtype} in C")
+        if kind == "c":
+            self.functions.uses_complex = True
         if kind == "c" and not is_part:
             name = "cabs" if e.op is Op.ABSOLUTE else f"c{name}"
         if e.operands[0].dtype in ("float32", "complex64"):

@@ -41,7 +41,7 @@ _LIBRARY = """
     cexp clog conj conjf copysign copysignf cos cosf cosh coshf cpow creal crealf cimag cimagf csqrt
     csin ccos ctan casin cacos catan csinh ccosh ctanh erf exp exp2 expf expm1 expm1f fabs fabsf
     floor floorf fma fmax fmin fmod fmodf free hypot hypotf isfinite isinf isnan kernel ldexp log
-    log10 log10f log1p log1pf log2 log2f main malloc memcpy nan pow powf pow rint round scratch
+    log10 log10f log1p log1pf log2 log2f main malloc memcpy nan next pow powf pow rint round scratch
     release sin sinf sinh sinhf size_t sqrt sqrtf tan tanf tanh tanhf trunc truncf abort calloc
     aligned_alloc NAN INFINITY NULL EOF HUGE_VAL VECTOR_FORM NEWER_VECTOR_FORM
 """.split()  # noqa: SIM905

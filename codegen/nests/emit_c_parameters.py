@@ -17,7 +17,7 @@ COLUMNS = "COLUMNS"
 
 CHOICES: dict[str, tuple[Scalar, ...]] = {
     PARALLEL: (1, 0),
-    TIME: (4, 1, 8, 16),
+    TIME: (4, 1, 16, 64),
     ACCUMULATOR: ("double", "float"),
     ROWS: (4, 2),
     COLUMNS: (16, 8),

@@ -12,6 +12,7 @@ from outpace.codegen.nests.waves import Shifts, Stage, Wave
 
 NAMES = frozenset(
     {
+        "begin",
         "chunk", "chunks", "count", "edge_high", "edge_low", "end", "first", "from", "front",
         "highest", "last", "lowest", "phase", "row", "rows_low", "rows_high", "rest",
         "most", "threads", "tile", "to", "wave", "omp_get_num_threads",
@@ -56,10 +57,12 @@ def wave_lines(
         "}",
     ]
     lines = [
-        f"const int64_t rows_low = {_text(main[0].low)}, rows_high = {_text(main[0].high)};",
-        f"const int64_t end = {start} + ({end} - {start}) / {wave.steps} * {wave.steps};",
+        f"const int64_t rows_low = {affine.text(main[0].low)};",
+        f"const int64_t rows_high = {affine.text(main[0].high)};",
+        f"const int64_t begin = {start};",
+        f"const int64_t end = begin + ({end} - begin) / {wave.steps} * {wave.steps};",
         *([] if in_team else [f"#pragma omp parallel if ({PARALLEL})"]),
-        f"for (int64_t tile = {start}; tile < end; tile += {wave.steps} * {TIME}) {{",
+        f"for (int64_t tile = begin; tile < end; tile += {wave.steps} * {TIME}) {{",
         f"{_TAB}const int64_t rest = (end - tile) / {wave.steps};",
         f"{_TAB}const int64_t count = rest < {TIME} ? rest : {TIME};",
         f"{_TAB}const int64_t most = (rows_high - rows_low) / (count * {span} + {least});",
@@ -100,20 +103,22 @@ def _stage(
     left, right = _lean(wave.left, k, "wave"), _lean(wave.right, k, "wave")
     lines = [
         f"const int64_t row = front - ({right});",
-        f"const int64_t edge_low = phase ? from - ({right}) : chunk == 0 ? {low} : from + {left};",
+        "const int64_t edge_low =",
+        f"{_TAB}phase ? from - ({right}) : chunk == 0 ? {low} : from + {left};",
         "const int64_t edge_high =",
         f"{_TAB}phase ? from + {left} : chunk == chunks - 1 ? {high} : to - ({right});",
         f"if (row >= edge_low && row >= {low} && row < edge_high && row < {high}) {{",
     ]
     if stage.row:
-        lines.append(f"{_TAB}const int64_t {stage.row} = row - ({low});")
+        place = affine.minus(affine.symbol("row"), stage.low)
+        lines.append(f"{_TAB}const int64_t {stage.row} = {affine.text(place)};")
     return ["{", *(_TAB + line for line in (*lines, *body(stage.body), "}")), "}"]
 
 
 def _lean(shifts: Shifts, k: int | None, steps: str) -> str:
     """How far a stage is from the first one; the farthest of all where none is given."""
     own = max(shifts.stages) if k is None else shifts.stages[k]
-    return f"{shifts.step} * {steps} + {own}"
+    return f"{shifts.step} * {steps} + {own}" if own else f"{shifts.step} * {steps}"
 
 
 def _extreme(sign: str, values: Sequence[Affine]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
 
 from outpace.codegen.nests import affine, functions, products
 from outpace.codegen.nests.builder import Builder
-from outpace.codegen.nests.creation import listed_constant
+from outpace.codegen.nests.creation import grid, listed_constant
 from outpace.codegen.nests.elementwise import choice, comparison, elementwise, logical
 from outpace.codegen.nests.indexing import Cut, Item, subscript
 from outpace.codegen.nests.ir import (
@@ -73,6 +74,10 @@ class Expressions:
         modules: Captured modules, local name to module name.
         constants: Captured constants.
         call_helper: Lifts the call of a helper of the reference.
+
+    Attributes:
+        environment: What names stand for here.
+        local_names: All names that the function binds somewhere.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Expressions:
         self._constants = constants
         self._call_helper = call_helper
         self.environment: dict[str, Lifted] = {}
+        self.local_names: AbstractSet[str] = frozenset()
 
     def value(self, node: ast.expr) -> Value:
         """An expression that must be a number or an array."""
@@ -127,6 +133,8 @@ class Expressions:
         items = self.items(index)
         if isinstance(lifted, tuple):
             return _tuple_item(lifted, items[0])
+        if isinstance(lifted, NamedFunction) and lifted.name in ("mgrid", "ogrid"):
+            return grid(self._builder, lifted.name, items)
         if not isinstance(lifted, Value):
             raise NotLifted(f"`{ast.unparse(base)}` cannot be indexed")
         mask = items[0]
@@ -155,6 +163,8 @@ class Expressions:
     def _name(self, name: str) -> Lifted:
         if name in self.environment:
             return self.environment[name]
+        if name in self.local_names:
+            raise NotLifted(f"{name} stands for what only some branch or earlier iteration made")
         if name in self._constants:
             return self._constant(name, self._constants[name])
         if name in self._modules:
@@ -388,7 +398,7 @@ def augmented(op: ast.operator) -> tuple[Op, Callable[[Any, Any], Any]]:
     return _BINARY[type(op)]
 
 
-def _affine_result(kind: Op, left: Value, right: Value) -> Value | None:
+def _affine_result(kind: Op, left: Value, right: Value) -> Value | None:  # noqa: PLR0911  (cases)
     """Exact arithmetic on Python ints that stays affine."""
     if left.is_array or right.is_array or not (left.weak and right.weak):
         return None
@@ -401,6 +411,9 @@ def _affine_result(kind: Op, left: Value, right: Value) -> Value | None:
         return position(affine.minus(a, b))
     if kind is Op.MULTIPLY and not (a.terms and b.terms):
         return position(affine.times(b, a.constant) if b.terms else affine.times(a, b.constant))
+    if kind is Op.FLOOR_DIVIDE and not b.terms and b.constant > 0:
+        whole = affine.quotient(a, b.constant)
+        return None if whole is None else position(whole)
     return None
 
 

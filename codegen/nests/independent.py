@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, dependence, walk
@@ -19,6 +20,7 @@ from outpace.codegen.nests.ir import (
     Position,
     Program,
     Range,
+    Reduce,
     Statement,
     Store,
 )
@@ -35,7 +37,7 @@ def independent(program: Program) -> Program:
         for place, s in enumerate(body):
             rest = [*outside, *body[:place], *body[place + 1 :]]
             own = (s,) if isinstance(s, Loop) else ()  # what its next iterations read is outside
-            inner = walk.with_blocks(s, lambda b, r=(*rest, *own): block(b, r))  # type: ignore[misc]
+            inner = walk.with_blocks(s, partial(block, outside=(*rest, *own)))
             nest = _nest(inner, rest, aliases) if isinstance(inner, Loop) else None
             result.append(nest or inner)
         return tuple(result)
@@ -50,11 +52,12 @@ def _nest(loop: Loop, outside: Sequence[Statement], aliases: Mapping[str, str]) 
         return None
     inside = list(walk.statements(loop.body))
     sets = walk.scalars_written(loop.body)
+    is_slanted = loop.name in _extents(loop.body)
     if (
         not all(isinstance(s, Store | Assign | Nest | Loop | If) for s in inside)
         or not any(isinstance(s, Nest | Loop) for s in inside)
         or {loop.name, *start.names, *stop.names} & sets
-        or any(loop.name in r.extent.names for s in inside if isinstance(s, Nest) for r in s.ranges)
+        or (is_slanted and start != affine.ZERO)
         or not all(_is_private(name, loop.body, outside) for name in assigned_in(loop.body))
         or not _apart(loop, aliases)
     ):
@@ -65,9 +68,18 @@ def _nest(loop: Loop, outside: Sequence[Statement], aliases: Mapping[str, str]) 
         body = walk.with_expressions(body, lambda e: _shifted(e, moved))
     extent = affine.minus(stop, start)
     ranges = (Range(loop.name, extent),)
-    if len(body) == 1 and isinstance(body[0], Nest):
+    if len(body) == 1 and isinstance(body[0], Nest) and not is_slanted:
         return Nest((*ranges, *body[0].ranges), body[0].body)
     return Nest(ranges, body)
+
+
+def _extents(body: Body) -> set[str]:
+    """Names on which the lengths of nests and reductions depend."""
+    ranges = [r for s in walk.statements(body) if isinstance(s, Nest) for r in s.ranges]
+    for s in walk.statements(body):
+        for own in walk.own_expressions(s):
+            ranges += [r for e in walk.expressions(own) if isinstance(e, Reduce) for r in e.ranges]
+    return {name for r in ranges for name in r.extent.names}
 
 
 def _bound(e: Expression) -> Affine | None:

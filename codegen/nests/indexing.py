@@ -131,9 +131,9 @@ def _slice(builder: Builder, cut: Cut, extent: Affine, axis: int) -> tuple[Affin
 def ceiling_of(builder: Builder, length: Affine, step: int) -> Affine:
     """How many steps fit into a length."""
     total = affine.plus(length, affine.constant(step - 1))
-    if all(factor % step == 0 for _, factor in total.terms):
-        parts = {name: factor // step for name, factor in total.terms}
-        return affine.linear(parts, total.constant // step)
+    known = affine.quotient(total, step)
+    if known is not None:
+        return known
     divided = Apply(Op.FLOOR_DIVIDE, (Position(total), Constant(step, "int64")), "int64")
     return builder.size(divided)
 

@@ -158,7 +158,9 @@ def _rewritten(body: Body, output: str, loop: Loop, swap: Rebind, copy: Nest) ->
 
 def _is_odd(loop: Loop) -> Expression:
     """Whether the loop runs an odd number of times."""
-    count = Apply(Op.SUBTRACT, (loop.stop, loop.start), "int64")
+    count = loop.stop
+    if loop.start != Constant(0, "int64"):
+        count = Apply(Op.SUBTRACT, (loop.stop, loop.start), "int64")
     runs = Apply(Op.GREATER, (loop.stop, loop.start), "bool")
     two = Constant(2, "int64")
     rest = Apply(Op.REMAINDER, (count, two), "int64")

@@ -13,6 +13,7 @@ from outpace.codegen.nests import affine
 from outpace.codegen.nests.bounds import Bounds, contract_bounds
 from outpace.codegen.nests.builder import Builder
 from outpace.codegen.nests.ir import Array, Program, Scalar, Size, Variable
+from outpace.codegen.nests.polynomial import equalities
 from outpace.codegen.nests.results import deliver
 from outpace.codegen.nests.scopes import Types
 from outpace.codegen.nests.statements import Statements
@@ -63,6 +64,7 @@ class _Attempt:
             _RESERVED | {p.name for p in self._parameters} | set(self._names.values()),
             set(self._names.values()),
             bounds,
+            equal=equalities(contract.where, self._names),
             writable={a.name for a in contract.mutated},
             reproducible=contract.reproducible,
             library=library,

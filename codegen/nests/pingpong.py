@@ -85,17 +85,18 @@ def _moves(loop: Loop, nest: Statement, back: Store) -> bool:
 
 
 def _shapes(program: Program) -> dict[str, Array]:
-    """Arrays that may change places: local ones, and outputs."""
+    """Arrays that may change places: local ones, outputs and arguments that are written."""
     found = {
         s.array.name: s.array
         for s in program.body
         if isinstance(s, Allocate) and s.array.name in temporaries(program.body)
     }
-    outputs = {
-        p.name: p for p in program.parameters if isinstance(p, Array) and p.name in program.outputs
+    stored = {s.array for s in walk.stores(program.body)}
+    parameters = {
+        p.name: p for p in program.parameters if isinstance(p, Array) and p.name in stored
     }
     touched = walk.library_arrays(program.body)
-    return {name: array for name, array in (found | outputs).items() if name not in touched}
+    return {name: array for name, array in (found | parameters).items() if name not in touched}
 
 
 def _single_store(s: Statement) -> Store | None:

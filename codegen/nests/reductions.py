@@ -73,7 +73,10 @@ def _reduced(call: Call) -> Lifted:
         return _of_selection(call, source, set(given) - {"a"})
     value = value_of(source, call.name)
     if not value.shape:
-        raise NotLifted(f"{call.name} of a scalar")
+        if set(given) - {"a"} or call.name not in ("sum", "mean", "max", "min"):
+            raise NotLifted(f"{call.name} of a scalar")
+        dtype, _ = result_type(of_numpy(call.name), value)
+        return converted(value, dtype, weak=False)
     axes = axes_of(given.get("axis"), len(value.shape))
     keepdims = flag_of(_given(given.get("keepdims"), default=False))
     return _total(call, value, axes, given.get("dtype"), keepdims=keepdims)
@@ -213,7 +216,7 @@ def _norm(call: Call) -> Lifted:
     return elementwise(Op.SQRT, np.sqrt, total)
 
 
-def _trace(call: Call) -> Lifted:
+def _diagonal_sum(call: Call) -> Lifted:
     (value,) = call.only(1)
     along = diagonal(call.builder, value)
     dtype, _ = result_type(np.sum, along)
@@ -325,7 +328,7 @@ HANDLERS: dict[str, Handler] = {
     "var": _spread,
     "std": _spread,
     "linalg.norm": _norm,
-    "trace": _trace,
+    "trace": _diagonal_sum,
     "ptp": _range,
     "cumsum": _cumulative,
     "cumprod": _cumulative,

@@ -370,15 +370,17 @@ def _broadcast_to(call: Call) -> Lifted:
 def _repeat(call: Call) -> Lifted:
     given = call.bound("a", "repeats", "axis")
     value = value_of(given["a"], call.name)
-    times = literal_of(given["repeats"], "a number of repeats")
-    if times < 1 or (given.get("axis") is None and len(value.shape) != 1):
-        raise NotLifted("np.repeat without an axis, or not at all")
+    repeats = value_of(given["repeats"], call.name)
+    if repeats.is_array or (given.get("axis") is None and len(value.shape) != 1):
+        raise NotLifted("np.repeat without an axis, or by several numbers")
+    times = call.builder.size(repeats.scalar)
     axis = axis_of(given.get("axis", literal(0)), len(value.shape))
-    extent = affine.times(call.builder.extent(value.shape[axis]), times)
+    extent = as_affine(product_of(call.builder, (value.shape[axis], times)).scalar)
+    assert extent is not None
     shape = (*value.shape[:axis], extent, *value.shape[axis + 1 :])
 
     def at(indices: Indices) -> Expression:
-        source = integer(Op.FLOOR_DIVIDE, indices[axis], Constant(times, "int64"))
+        source = integer(Op.FLOOR_DIVIDE, indices[axis], Position(times))
         return value.at((*indices[:axis], source, *indices[axis + 1 :]))
 
     return Value(value.dtype, shape, at)

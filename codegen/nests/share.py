@@ -7,7 +7,7 @@ them again, but not fast, and people do not.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from outpace.codegen.nests import walk
@@ -54,36 +54,33 @@ def _shared(body: Body, prefix: str, first: int) -> tuple[int, Body]:
     result: list[Statement] = []
     given = 0
     for s in body:
-        while True:
-            part = _repeated(s, stored)
-            if part is None:
-                break
+        group: list[Statement] = [s]
+        while (part := _repeated(group, stored)) is not None:
             name = f"{prefix}{first + given}"
             given += 1
-            result.append(Assign(name, part))
-            s = _with_name(s, part, Variable(name, part.dtype))  # noqa: PLW2901  (until none is left)
-        result.append(s)
+            group = _with_name(group, part, Variable(name, part.dtype))
+        result += group
     return given, tuple(result)
 
 
-def _repeated(s: Statement, stored: set[str]) -> Expression | None:
-    """A smallest repeated part of a statement that is computed in any case."""
+def _repeated(group: Sequence[Statement], stored: set[str]) -> Expression | None:
+    """A largest repeated part of some statements that is computed in any case."""
     counts: Counter[Expression] = Counter()
     always: list[Expression] = []
-    for own in walk.own_expressions(s):
-        for e in walk.expressions(own):
-            if isinstance(e, Apply) and any(isinstance(p, Load) for p in walk.expressions(e)):
-                counts[e] += 1
-        always += _always(own)
-    return next(
-        (
-            e
-            for e in always
-            if counts[e] > 1
-            and not any(isinstance(p, Reduce) for p in walk.expressions(e))
-            and not any(isinstance(p, Load) and p.array in stored for p in walk.expressions(e))
-        ),
-        None,
+    for s in group:
+        for own in walk.own_expressions(s):
+            counts.update(e for e in walk.expressions(own) if isinstance(e, Apply))
+            always += _always(own)
+    found = [e for e in always if counts[e] > 1 and not _is_volatile(e, stored)]
+    return max(found, key=lambda e: sum(1 for _ in walk.expressions(e)), default=None)
+
+
+def _is_volatile(e: Expression, stored: set[str]) -> bool:
+    """Whether an expression is trivial, is a loop, or may change within the body."""
+    parts = list(walk.expressions(e))
+    return not any(isinstance(part, Load) for part in parts) or any(
+        isinstance(part, Reduce) or (isinstance(part, Load) and part.array in stored)
+        for part in parts
     )
 
 
@@ -100,9 +97,12 @@ def _always(e: Expression) -> Iterator[Expression]:
     yield e
 
 
-def _with_name(s: Statement, part: Expression, name: Variable) -> Statement:
+def _with_name(group: Sequence[Statement], part: Expression, name: Variable) -> list[Statement]:
+    """The statements with a name for a part, which gets its value before its first use."""
+
     def change(e: Expression) -> Expression:
         return name if e == part else e
 
-    (changed,) = walk.with_expressions((s,), change)
-    return changed
+    changed = walk.with_expressions(tuple(group), change)
+    place = next(k for k, s in enumerate(group) if changed[k] != s)
+    return [*changed[:place], Assign(name.name, part), *changed[place:]]

@@ -58,6 +58,8 @@ class Statements(Control):
         outer = getattr(names, "frame", None), names.environment, names.made
         body = with_one_return(function, self._at)
         counts = assignments(function.args, *body)
+        local_names = self._expressions.local_names
+        self._expressions.local_names = set(counts)
         names.frame = Frame(function, counts)
         names.environment = dict(arguments)
         try:
@@ -73,6 +75,7 @@ class Statements(Control):
                 outer[0].owned.update(names.frame.owned)
                 names.frame = outer[0]
             names.environment, names.made = outer[1], outer[2]
+            self._expressions.local_names = local_names
 
     # --- Helpers --------------------------------------------------------------------------------
 

@@ -66,6 +66,8 @@ def _judged(prepared, promoted, name, draft, **options):
 
 def _marked(hostile):
     marks = [needs_c] if hostile.language == "c" else []
+    if "rehearsed" in hostile.held:  # which comes after it was found to be faster
+        marks.append(pytest.mark.alone)
     return pytest.param(hostile, id=hostile.path.name, marks=marks)
 
 
@@ -85,6 +87,7 @@ def test_verdict(hostile, judge, tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("promotion.json"))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "path", [HERE / "honest" / "loop.py", pytest.param(HERE / "honest" / "loop.c", marks=needs_c)]
 )
@@ -129,6 +132,7 @@ def kernel(u, out):
 """
 
 
+@pytest.mark.alone
 def test_calls_of_a_batch_worked_on_together(judge):
     result = judge("chain", Draft("numba", WHOLE_BATCH), dry_run=True, screened=False)
 

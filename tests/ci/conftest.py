@@ -61,7 +61,7 @@ class Scratch:
     def write_module(self, constant: str = "1.0") -> None:
         self.module.write_text(MODULE.format(name=self.name, constant=constant))
 
-    def promote(self, work: int = 1, constant: str = "1.0") -> Path:
+    def promote(self, work: int = 20, constant: str = "1.0") -> Path:
         """Put a kernel in the place of those that were promoted; nothing judges it."""
         reference = load_reference(f"{self.module}:{self.name}")
         folder = promotions.folder_for(reference)

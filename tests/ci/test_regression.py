@@ -5,13 +5,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
+from outpace.codegen.inputs import Case
 from outpace.errors import UsageError
+from outpace.model import Mismatch, Status, Workload
 from outpace.tuner import ci_pairs, plan, regression
-from outpace.tuner.ci_pairs import Size
+from outpace.tuner.ci_pairs import HeadFailed, Size, WrongResult
 from outpace.tuner.ci_rule import Colour, PairRatios
+from outpace.tuner.ci_trees import Named
+from outpace.tuner.events import QUIET
+from outpace.tuner.process import Failure
 from outpace.tuner.rule import SequentialRule
 
 
@@ -48,7 +54,7 @@ def pretended(monkeypatch):
 @pytest.mark.usefixtures("single_pairs")
 def test_a_kernel_that_takes_three_times_as_long_is_red(scratch):
     base = scratch.git("rev-parse", "HEAD")
-    scratch.promote(work=3)
+    scratch.promote(work=60)
     head = scratch.commit()
 
     report = regression.compare(scratch.folder, base)
@@ -85,12 +91,37 @@ def test_a_lost_promotion_is_named_where_its_function_is_slower(scratch, pretend
     assert "source has changed" in note
 
 
+MISMATCH = Mismatch("out", (0,), 2.0, 1.0, 1e-12)
+FAILED = (Status.CRASHED, "the process died of SIGSEGV")
+
+
+@pytest.mark.parametrize(
+    ("raised", "colour", "said"),
+    [
+        (WrongResult("only", MISMATCH, Case({"n": 3}, 7)), Colour.RED, '"seed": 7'),
+        (HeadFailed(*FAILED), Colour.RED, "fails in the head: the process died"),
+        (Failure(*FAILED), Colour.INCONCLUSIVE, "could not be timed: the process died"),
+    ],
+)
+def test_what_ends_the_timing_is_never_green(monkeypatch, raised, colour, said):
+    def process_pair(*_):
+        raise raised
+
+    monkeypatch.setattr(ci_pairs, "sizes_for", lambda _: {})
+    monkeypatch.setattr(ci_pairs, "process_pair", process_pair)
+    subject = SimpleNamespace(plans=(SimpleNamespace(workload=Workload("only", {"n": 3})),))
+    name, rule = Named("heat.py", "step"), SequentialRule((1,))
+    (found,) = regression._timed(name, subject, rule, {}, QUIET)
+    assert found.colour is colour
+    assert said in found.reason
+
+
 def test_what_is_not_committed_does_not_count(scratch):
     shutil.rmtree(scratch.folder / "promoted")
     scratch.commit()
     scratch.write_module()
     scratch.promote()
-    with pytest.raises(UsageError, match="no promotion in either tree"):
+    with pytest.raises(UsageError, match="no promotion that can be read"):
         regression.compare(scratch.folder, "HEAD")
 
 
@@ -115,9 +146,8 @@ def test_a_change_of_nothing_is_green_twenty_times(scratch):
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_a_kernel_that_takes_a_fifth_longer_is_red(scratch):
-    scratch.promote(work=5)
-    base = scratch.commit()
-    scratch.promote(work=6)
+    base = scratch.git("rev-parse", "HEAD")
+    scratch.promote(work=24)
     scratch.commit()
     report = regression.compare(scratch.folder, base)
     assert report.colour is Colour.RED, report.findings

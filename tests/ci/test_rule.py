@@ -68,7 +68,7 @@ def test_a_machine_on_which_the_base_is_slower_than_itself_tells_nothing(data, h
     assert all("itself" in one.void for one in rounds)
 
 
-@given(st.floats(0.1, 10.0), st.floats(0.9, 1.2), st.floats(0.9, 1.2))
+@given(st.floats(0.1, 10.0), st.floats(0.5, 2.0), st.floats(0.5, 2.0))
 def test_a_busy_machine_is_inconclusive(head, again, slowed):
     colour, rounds = decide(lambda: PairRatios(head, again, slowed, "a neighbour"))
     assert colour is Colour.INCONCLUSIVE

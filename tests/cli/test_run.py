@@ -20,7 +20,7 @@ from jaxtyping import Float64
 from HELPER import bend
 
 
-@outpace.optimize(workloads={"only": {"n": 2000}})
+@outpace.optimize(workloads={"only": {"n": 16_000}})
 def running(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
     out = np.empty_like(u)
     last = 0.0

@@ -61,7 +61,8 @@ def programs(draw: st.DrawFn) -> str:
     lines = ["n, m = a.shape", "s = 1"]
     for k in range(draw(st.integers(1, 6))):
         lines += body.statement(k)
-    lines.append(f"return ({body.one()} * 1).astype(a.dtype)")
+    everything = " + ".join(f"{k + 1} * {name}" for k, name in enumerate(body.local or ["a"]))
+    lines.append(f"return ({everything} + s).astype(a.dtype)")
     text = "\n    ".join(lines)
     shape = f'{dtype}[np.ndarray, "n m"]'
     signature = f'a: {shape}, b: {other}[np.ndarray, "n m"], v: {dtype}[np.ndarray, "m"]'

@@ -221,6 +221,11 @@ LIFTED = {
         x, y = np.meshgrid(np.linspace(0, 1, m), np.linspace(-1, 2, n))
         return x * y + np.eye(n, m, k=1) + np.arange(1, 2 * m + 1, 2) + np.full((n, 1), 0.5)
         """,
+    "open grids and repeats": """
+        i, j = np.mgrid[0:n, 1:m + 1]
+        p, q = np.ogrid[0:n, 0:m]
+        return i * j + p - q + np.repeat(np.reshape(v, (1, m)), n, axis=0) + np.sum(np.sum(a))
+        """,
     "a variable of two types": """
         total = 0
         for k in range(n):
@@ -353,7 +358,7 @@ def test_library_calls_stay_with_numpy(tmp_path):
 # --- Random programs ----------------------------------------------------------------------------
 
 
-@settings(many, max_examples=150)
+@settings(many, max_examples=120)
 @given(text=programs(), seed=st.integers(0, 2**20))
 def test_lifted_programs_mean_what_numpy_means(text, seed, tmp_path):
     check_interpreted(text, seed, tmp_path)
@@ -381,7 +386,7 @@ def check_emitted(text: str, seed: int, folder: Path, *, native: bool) -> None:
             agrees(reference, kernel, seed + k, SHAPES[(seed + k) % len(SHAPES)])
 
 
-@settings(many, max_examples=30)
+@settings(many, max_examples=25)
 @given(text=programs(), seed=st.integers(0, 2**20))
 def test_emitted_programs_mean_what_numpy_means(text, seed, tmp_path):
     check_emitted(text, seed, tmp_path, native=False)

@@ -21,10 +21,11 @@ sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 from programs import PROGRAMS
 
-REFUSED = {"azimint_hist": "a call of histogram", "lenet": "two extents are not known to be equal"}
+REFUSED = {"azimint_hist": "a call of histogram"}
 SIZES = {
     "apply_gate": {"n": 8, "target": 1},
     "stockham_fft": {"n": 16, "K": 2},
+    "lenet": {"n": 1, "r": 1, "c1": 1, "c2": 2, "d": 2, "f": 2},
     "channel_flow": {"ny": 5, "nx": 4, "limit": 2, "sweeps": 1},
     "scattering_self_energies": dict.fromkeys(("Nkz", "Nqz", "Nw", "NA", "NB", "N3D"), 1)
     | {"NE": 2, "Norb": 2},

@@ -46,12 +46,12 @@ CAMPAIGNS = {
     "nbody": (
         shrunk(astro.nbody, n=40, steps=3),
         {
-            "structure of arrays, one parallel region": RIGHT,
-            "reciprocal square root in single precision": RIGHT,
+            "structure of arrays, one parallel region": ROUNDED,
+            "reciprocal square root in single precision": ROUNDED,
             "bodies in blocks of each core": WRONG,
-            "one parallel region, reciprocal root": RIGHT,
-            "each pair once by Newton's third law": RIGHT,
-            "two buffers of positions": RIGHT,
+            "one parallel region, reciprocal root": ROUNDED,
+            "each pair once by Newton's third law": ROUNDED,
+            "two buffers of positions": ROUNDED,
         },
     ),
     "backproject": (
@@ -79,7 +79,7 @@ CAMPAIGNS = {
     "softmax": (
         shrunk(linalg.softmax, batch=1, heads=2, queries=32, keys=64),
         {
-            "one row at a time in cache": ROUNDED,
+            "one row at a time in cache": RIGHT,
             "blocks of rows per thread, sums in double": INVALID,
             "blocks of rows, array expressions within": BUILD_FAILED,
             "exponential as a polynomial": ROUNDED,
@@ -158,7 +158,8 @@ def check_verdicts(name, campaign):
     assert by_idea.keys() == wanted.keys()
     assert {idea: s for idea, s in by_idea.items() if s not in wanted[idea]} == {}
     for trial in campaign.trials:
-        if trial.status is Status.WRONG and wanted[idea_of(trial.label, wanted)] is ROUNDED:
+        is_rounded = wanted[idea_of(trial.label, wanted)] is ROUNDED
+        if is_rounded and trial.counterexample is not None:
             mismatch = trial.counterexample.mismatch
             off = abs(float(mismatch.got) - float(mismatch.expected))
             assert off < MOST_ROUNDED * float(mismatch.allowed), trial.reason

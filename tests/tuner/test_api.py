@@ -22,7 +22,7 @@ from outpace.tuner import check as checking
 from outpace.tuner.evaluate import discard_abandoned_builds
 from outpace.tuner.events import Ended, Moved, Planned
 from outpace.tuner.journal import AlphaLedger
-
+from outpace.tuner.report.data import gather
 
 GOOD = """import numba
 
@@ -74,12 +74,14 @@ def test_a_fast_right_draft_is_promoted_served_and_checked(tmp_path):
     assert evidence.checks["full rule"] >= 1
 
     running.reload()
-    u = np.random.default_rng(0).normal(size=4000)
+    u = np.random.default_rng(0).normal(size=16_000)
     assert "promotion" in str(running.explain(u))
     np.testing.assert_allclose(running(u), running.reference.fn(u), rtol=1e-12)
 
     (checked,) = api.check([tmp_path / "promoted"])
     assert checked.status is Status.FASTER, checked.reason
+    (one,) = gather(references=[running.reference]).references
+    assert {len(series.points) for series in one.series} == {2}, "the judging and its check"
 
 
 @short

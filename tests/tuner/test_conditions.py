@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from math import inf
 
 import numpy as np
 import pytest
@@ -14,8 +15,20 @@ from jaxtyping import Float64
 import outpace
 from outpace.model import Conditions, Draft, Status
 from outpace.tuner import api, confirm, plan
-from outpace.tuner.conditions import MOST_STOLEN, MOST_USED, Watch, disturbance
+from outpace.tuner.conditions import (
+    CLEAR,
+    MOST_STOLEN,
+    MOST_USED,
+    Watch,
+    disturbance,
+    least_ratio,
+)
 from outpace.tuner.journal import AlphaLedger
+
+
+@pytest.fixture(autouse=True)
+def calm_machine():
+    """Here, what runs beside a test counts."""
 
 
 @pytest.fixture
@@ -71,6 +84,21 @@ def test_what_counts_as_a_disturbance(conditions, says):
     assert found is None if says is None else says in (found or "")
 
 
+@pytest.mark.parametrize(
+    ("conditions", "least"),
+    [
+        (Conditions(idle=0.5), 1.02),
+        (Conditions(others=0.4, idle=0.5), 1.02),
+        (Conditions(others=0.2, idle=0.0), CLEAR),
+        (Conditions(throttled=True), CLEAR),
+        (Conditions(others=0.3, idle=0.2), inf),
+        (Conditions(others=0.5), inf),
+    ],
+)
+def test_on_an_overrun_machine_no_ratio_is_a_win(conditions, least):
+    assert least_ratio(conditions, 1.02) == least
+
+
 @outpace.optimize(workloads={"only": {"n": 20_000}}, inputs={"u": outpace.Uniform(-1, 1)})
 def chain(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
     out = u.copy()
@@ -102,6 +130,7 @@ def test_a_copy_on_a_disturbed_machine_is_inconclusive(tmp_path, monkeypatch):
     monkeypatch.setattr(AlphaLedger, "next_alpha", lambda _: 0.2)
     monkeypatch.setattr(plan, "PROCESS_SECONDS", 0.1)
     monkeypatch.setattr(confirm, "Watch", Disturbed)
+    monkeypatch.setattr(confirm, "CLEAR", 100.0)  # however much slower it seems beside others
 
     result = api.judge(chain, Draft("numba", COPY), promoted=tmp_path / "promoted", screened=False)
 

@@ -203,7 +203,7 @@ def test_nothing_is_left_of_a_trial(start, layers, tmp_path, end, status):
         with start(source) as worker:
             confined(worker)
             worker.prepare([CALL])
-            worker.run(0.5)
+            worker.run(0.5 if status is Status.TIMEOUT else 20.0)
     except Failure as failure:
         caught = failure.status
     assert caught is status

@@ -181,7 +181,7 @@ def _log(axis: Axis, unit: str) -> None:
         subs = (1.0, 2.0, 5.0) if high < 200 * low else (1.0,)
         axis.set_major_locator(ticker.LogLocator(subs=subs, numticks=12))
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}{unit}"))
-    axis.set_minor_formatter(ticker.NullFormatter())
+    axis.set_minor_locator(ticker.NullLocator())
 
 
 def _counted(axis: Axis) -> None:

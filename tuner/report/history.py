@@ -116,7 +116,7 @@ def series_of_files(paths: Sequence[Path]) -> tuple[Series, ...]:
         machine = " ".join(filter(None, (stored.machine_info.node, _brand(stored))))
         commit = (stored.commit_info.id or "")[:12]
         for one in stored.benchmarks:
-            if math.isfinite(one.stats.median):
+            if _is_measured(one.stats.median):
                 points = found.setdefault((machine, one.fullname, Quantity.BENCHMARK), [])
                 points.append(Point(stored.datetime, one.stats.median, commit))
     return _series(found)
@@ -138,7 +138,7 @@ def _confirmed(run: Run) -> list[tuple[str, Quantity, float]]:
             measured.append((workload, Quantity.REFERENCE, seconds))
         if speedups:
             measured.append((workload, Quantity.SPEEDUP, max(speedups)))
-    return measured
+    return [one for one in measured if _is_measured(one[2])]
 
 
 def _series(found: dict[tuple[str, str, Quantity], list[Point]]) -> tuple[Series, ...]:
@@ -161,6 +161,11 @@ def _read(path: Path) -> _BenchmarkFile:
             f"{path} is no JSON of pytest-benchmark: {error}; write one with "
             "`pytest --benchmark-json FILE`"
         ) from error
+
+
+def _is_measured(value: float) -> bool:
+    """A clock that is too coarse gives zeros."""
+    return math.isfinite(value) and value > 0
 
 
 def _brand(stored: _BenchmarkFile) -> str:

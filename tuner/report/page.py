@@ -152,8 +152,9 @@ class _Views:
         tally = Counter(record.trial.status for record in campaign.trials)
         counts = tuple((status, tally[status]) for status in Status if tally[status])
         timed = campaign.timed
-        figure = _figure(figures.convergence(timed, next(self._names))) if timed else None
-        return _CampaignView(campaign, counts, figure)
+        # A single point is in the table of trials.
+        figure = figures.convergence(timed, next(self._names)) if len(timed) > 1 else None
+        return _CampaignView(campaign, counts, None if figure is None else _figure(figure))
 
 
 def _figure(svg: str) -> Any:

@@ -15,6 +15,7 @@ from outpace.cli.draft import draft
 from outpace.cli.eject import eject
 from outpace.cli.explain import explain
 from outpace.cli.export import export
+from outpace.cli.init import init
 from outpace.cli.judge import judge
 from outpace.cli.listing import list_promotions
 from outpace.cli.report import report
@@ -33,6 +34,10 @@ app = typer.Typer(
 
 _HDIFF = "kernels/library/climate.py:hdiff"
 
+app.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="Example: outpace init simulate.py --steps 100",
+)(init)
 app.command(epilog=f"Example: outpace tune {_HDIFF} --budget 5m")(tune)
 app.command(epilog=f"Example: outpace judge {_HDIFF} my_hdiff.py --dry-run")(judge)
 app.command("list", epilog="Example: outpace list kernels")(list_promotions)

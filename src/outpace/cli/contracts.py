@@ -11,6 +11,7 @@ from rich.text import Text
 
 from outpace.codegen.distributions import Distribution, default_distribution
 from outpace.codegen.domain import reduction_length
+from outpace.codegen.recorded import RecordedInputs
 from outpace.model import Argument, Block, Contract, Output, Workload
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def described_inputs(reference: Reference) -> dict[str, str]:
     for argument in reference.contract.arguments:
         if argument.name in fixed:
             continue
-        if callable(given):
+        if isinstance(given, RecordedInputs):
+            described[argument.name] = given.__name__
+        elif callable(given):
             described[argument.name] = f"{getattr(given, '__name__', 'a callable')}(sizes, rng)"
         else:
             drawn = chosen.get(argument.name) or default_distribution(argument.dtype)

@@ -1,0 +1,1 @@
+"""Transport of a tracer plume by wind."""
