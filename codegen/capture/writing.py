@@ -28,12 +28,12 @@ class Module:
     @property
     def file(self) -> str:
         """Name of the module's file."""
-        return f"{self.script.stem}_references.py"
+        return f"{_stem(self.script)}_references.py"
 
     @property
     def folder(self) -> str:
         """Name of the folder of its recordings, beside it."""
-        return f"{self.script.stem}_recorded"
+        return f"{_stem(self.script)}_recorded"
 
     def add(self, proposal: Proposal) -> None:
         """Add a reference with its helpers and imports; see `refuse_conflict`."""
@@ -90,13 +90,19 @@ class Module:
             path = Path(file)
             mine = [p for p in self.proposals if p.seen.file == file]
             before = path.read_text(encoding="utf-8")
-            after = _changed(before, mine, self.script.stem + "_references")
+            after = _changed(before, mine, self.file.removesuffix(".py"))
             name = str(path.relative_to(base)) if path.is_relative_to(base) else file
             lines = difflib.unified_diff(
                 before.splitlines(keepends=True), after.splitlines(keepends=True), name, name
             )
             parts.append("".join(lines))
         return "".join(parts)
+
+
+def _stem(script: Path) -> str:
+    """The script's name as an identifier, so that the module can be imported."""
+    name = re.sub(r"\W", "_", script.stem)
+    return name if name.isidentifier() else f"_{name}"
 
 
 def _meanings(proposal: Proposal) -> dict[str, str]:
@@ -141,8 +147,12 @@ def _changed(text: str, proposals: Sequence[Proposal], module: str) -> str:
         imported.append(statement)
         has_docstring = ast.get_docstring(node) is not None and len(node.body) > 1
         first = node.body[1 if has_docstring else 0]
-        indent = " " * first.col_offset
-        lines[first.lineno - 1 : end] = [indent + s for s in proposal.replacement.splitlines()]
+        head, indent = [], " " * first.col_offset
+        if first.lineno == node.lineno:  # all on one line
+            head = [lines[node.lineno - 1][: first.col_offset].rstrip()]
+            indent = " " * (node.col_offset + 4)
+        body = [indent + statement for statement in proposal.replacement.splitlines()]
+        lines[first.lineno - 1 : end] = [*head, *body]
     place = _after_imports(tree)
     lines[place:place] = sorted(imported)
     return "\n".join(lines) + "\n"

@@ -110,6 +110,19 @@ def test_the_proposed_reference_passes_the_check_of_the_judge_again_with_other_s
     assert len(check_reference(reference, seed=7, cases=8).cases) >= 6
 
 
+def test_awkward_names_and_lines_give_an_importable_module_and_a_change_that_runs():
+    Path("2d-walk.py").write_text(
+        "import numpy as np\nc = 0.5\nu = np.arange(20.0)\n"
+        "def shrink(u): return u * c + np.sin(u)\n"
+        "print(shrink(u).sum(), shrink(u[:9]).sum())\n"
+    )
+    code, answer = init("2d-walk.py")
+    assert code == 0
+    reference = load_reference("_2d_walk_references.py:shrink_kernel")
+    assert [a.name for a in reference.contract.arguments] == ["u", "c"]
+    assert_change_keeps_output(answer, "2d-walk.py")
+
+
 def test_a_script_that_fails_ends_with_its_own_status_and_writes_nothing():
     Path("fails.py").write_text("import sys\nsys.exit(7)\n")
     code, answer = init("fails.py")

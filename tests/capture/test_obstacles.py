@@ -89,6 +89,14 @@ def watch(tmp_path):
         ),
         (
             (
+                "import typing\nclass Pair(typing.NamedTuple):\n    a: float\n    b: float\n"
+                "def f(pair):\n    return pair.a * 2\nf(Pair(u, 2.0))\n"
+            ),
+            "f",
+            "pair is an object of class Pair; pass `pair.a`, `pair.b` instead",
+        ),
+        (
+            (
                 "dx = 0.5\ndef grad(u):\n    return np.diff(u) / dx\n"
                 "def f(u):\n    return grad(u) * 2\nf(u)\n"
             ),

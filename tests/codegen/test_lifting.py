@@ -358,7 +358,7 @@ def test_library_calls_stay_with_numpy(tmp_path):
 # --- Random programs ----------------------------------------------------------------------------
 
 
-@settings(many, max_examples=120)
+@settings(many, max_examples=80)
 @given(text=programs(), seed=st.integers(0, 2**20))
 def test_lifted_programs_mean_what_numpy_means(text, seed, tmp_path):
     check_interpreted(text, seed, tmp_path)
@@ -386,7 +386,7 @@ def check_emitted(text: str, seed: int, folder: Path, *, native: bool) -> None:
             agrees(reference, kernel, seed + k, SHAPES[(seed + k) % len(SHAPES)])
 
 
-@settings(many, max_examples=25)
+@settings(many, max_examples=15)
 @given(text=programs(), seed=st.integers(0, 2**20))
 def test_emitted_programs_mean_what_numpy_means(text, seed, tmp_path):
     check_emitted(text, seed, tmp_path, native=False)

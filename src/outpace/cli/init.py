@@ -81,7 +81,9 @@ class _Outcome:
 
 
 def _refuse_existing(script: Path, force: bool) -> None:
-    path = script.with_name(f"{script.stem}_references.py")
+    from outpace.codegen.capture.writing import Module  # noqa: PLC0415
+
+    path = script.with_name(Module(script).file)
     if path.exists() and not force:
         raise UsageError(f"{path} exists already; --force replaces it and its recordings")
 
