@@ -138,11 +138,7 @@ def test_tune_promotes_and_reports_every_variant(tmp_path):
     assert planned == {e.variant for e in events if isinstance(e, Ended)}
     assert any(t.label.startswith("plain numba") for t in result.trials)
     assert result.promotion.evidence[0].over_numba is not None
-
-    def lost(outcome):
-        return {t.draft for t in outcome.trials if t.status is Status.BUILD_FAILED}
-
-    assert lost(api.tune(running)) == lost(result)
+    assert not [t.reason for t in result.trials if t.status is Status.BUILD_FAILED]
 
 
 @short
