@@ -160,7 +160,9 @@ def test_an_interrupted_tune_goes_on_where_it_stopped(tmp_path):
                 stages.append(event.stage)
 
     assert api.tune(running, observer=Recorder()).promotion is not None
-    assert stages == ["confirming"] * len(stages)  # nothing was built for screening again
+    # A variant may be close to the best only now, and be screened a second time.
+    assert "building" not in stages
+    assert "confirming" in stages
 
 
 def test_builds_of_killed_runs_are_discarded(tmp_path):
