@@ -52,7 +52,7 @@ def build_contract(
     Raises:
         ContractError: Something is missing or contradicts; the message says what to write.
     """
-    hints = _hints(fn)
+    hints = hints_of(fn)
     arguments = _arguments(fn, hints, mutates)
     outputs = _outputs(fn, hints, arguments)
     dims = _free_dims(arguments, outputs)
@@ -76,7 +76,12 @@ def size_names(contract: Contract) -> tuple[str, ...]:
     return (*contract.dims, *_int_names(contract.arguments))
 
 
-def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
+def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
+    """The evaluated annotations of a function or class.
+
+    Raises:
+        ContractError: They cannot be evaluated.
+    """
     try:
         return typing.get_type_hints(fn, include_extras=True)
     except Exception as error:
@@ -104,7 +109,7 @@ def _arguments(
             raise ContractError(
                 f"argument {parameter.name!r} of {fn.__name__} has no annotation; write {_EXAMPLE}"
             )
-        dtype, dims = _parse_annotation(fn, parameter.name, hints[parameter.name])
+        dtype, dims = parse_annotation(fn, parameter.name, hints[parameter.name])
         mutated = parameter.name in mutates
         if mutated and dims is None:
             raise ContractError(f"mutates names {parameter.name!r}, which is a scalar")
@@ -115,10 +120,19 @@ def _arguments(
     return tuple(arguments)
 
 
-def _parse_annotation(
+def parse_annotation(
     fn: Callable[..., Any], name: str, hint: Any
 ) -> tuple[str, tuple[str, ...] | None]:
-    """Dtype and dims of one annotation; dims are None for a scalar."""
+    """Dtype and dims of one annotation; dims are None for a scalar.
+
+    Args:
+        fn: Where it is written, for a message.
+        name: Of the argument, for a message.
+        hint: The annotation, evaluated.
+
+    Raises:
+        ContractError: It is no array of one supported dtype, and no scalar.
+    """
     if isinstance(hint, type) and hint in _SCALARS:
         return _SCALARS[hint], None
     dtypes, dim_text = getattr(hint, "dtypes", None), getattr(hint, "dim_str", None)
@@ -166,7 +180,7 @@ def _outputs(
         name = f"out{i}" if is_tuple else "out"
         while name in taken:
             name += "_"
-        dtype, dims = _parse_annotation(fn, "return", part)
+        dtype, dims = parse_annotation(fn, "return", part)
         outputs.append(Output(name, dtype, dims if dims is not None else ("1",), dims is None))
     return tuple(outputs)
 

@@ -19,8 +19,16 @@ from typing import Any
 from outpace import environment
 from outpace.codegen.contract import build_contract
 from outpace.codegen.distributions import Distribution
+from outpace.codegen.flattening import flat_closure
 from outpace.codegen.recorded import Recorded, RecordedInputs
 from outpace.codegen.source import SourceClosure, closure_of
+from outpace.codegen.structured import (
+    FlatFunction,
+    Structure,
+    flat_inputs,
+    flat_name,
+    structures_of,
+)
 from outpace.errors import ContractError, ReferenceError_
 from outpace.model import Block, Contract, Tolerance
 
@@ -46,24 +54,42 @@ class Reference:
     """The one numerical truth.
 
     Attributes:
-        fn: The plain Python function.
+        written: The plain Python function.
         options: As given by the user.
         name: `module:qualname`, for people and for journals.
     """
 
     def __init__(self, fn: Callable[..., Any], options: ReferenceOptions) -> None:
-        self.fn = fn
+        self.written = fn
         self.options = options
         self.name = f"{fn.__module__}:{fn.__qualname__}"
+
+    @cached_property
+    def structures(self) -> dict[str, Structure]:
+        """Arguments that the contract takes as their fields, by name.
+
+        Raises ContractError when one cannot be taken so.
+        """
+        return structures_of(self.written)
+
+    @cached_property
+    def fn(self) -> Callable[..., Any]:
+        """The function with the arguments of the contract: as written, if none is a structure."""
+        if not self.structures:
+            return self.written
+        return FlatFunction(self.written, self.structures)
 
     @cached_property
     def contract(self) -> Contract:
         """The contract; raises ContractError when the annotation is missing or wrong."""
         o = self.options
+        mutates = o.mutates
+        if not isinstance(mutates, str):
+            mutates = [flat_name(self.structures, name) for name in mutates]
         contract = build_contract(
             self.fn,
             workloads=o.workloads,
-            mutates=o.mutates,
+            mutates=mutates,
             where=o.where,
             reduction=o.reduction,
             tolerance=o.tolerance,
@@ -71,7 +97,7 @@ class Reference:
             split=o.split,
         )
         if isinstance(o.inputs, Mapping):
-            _refuse_misfits(self.name, contract, o.inputs)
+            _refuse_misfits(self.name, contract, self._distributions(o.inputs))
         return contract
 
     @cached_property
@@ -80,12 +106,18 @@ class Reference:
         given = self.options.inputs
         if isinstance(given, Recorded):
             return RecordedInputs(given, self.folder, self.contract)
-        return given if given is not None else {}
+        if isinstance(given, Mapping):
+            return self._distributions(given)
+        if given is None:
+            return {}
+        return flat_inputs(self.structures, given) if self.structures else given
 
     @cached_property
     def closure(self) -> SourceClosure:
-        """The function with its helpers and captured constants."""
-        return closure_of(self.fn)
+        """The function with its helpers and captured constants; structures as their fields."""
+        if not self.structures:
+            return closure_of(self.written)
+        return flat_closure(self.written, self.structures)
 
     @property
     def source_hash(self) -> str:
@@ -95,7 +127,7 @@ class Reference:
     @property
     def file(self) -> Path | None:
         """The file that defines the function, or None in a notebook or at a prompt."""
-        name = inspect.getfile(self.fn)
+        name = inspect.getfile(self.written)
         return Path(name).resolve() if Path(name).exists() else None
 
     @property
@@ -104,9 +136,10 @@ class Reference:
 
         A function of `__main__` has none: importing a script again would run it again.
         """
-        if self.file is None or self.fn.__module__ == "__main__" or "<" in self.fn.__qualname__:
+        fn = self.written
+        if self.file is None or fn.__module__ == "__main__" or "<" in fn.__qualname__:
             return None
-        return str(self.file), self.fn.__qualname__
+        return str(self.file), fn.__qualname__
 
     def importable(self) -> tuple[str, str]:
         """As `location`, with a standalone copy of the function where it has none."""
@@ -117,12 +150,15 @@ class Reference:
         own = path.with_suffix(f".{os.getpid()}")
         own.write_text(self.closure.module_text(), encoding="utf-8")
         own.replace(path)  # another process may be reading it
-        return str(path), self.fn.__name__
+        return str(path), self.written.__name__
 
     @property
     def folder(self) -> Path:
         """Where promotions of this reference belong: beside its module, else the current one."""
         return self.file.parent if self.file is not None else Path.cwd()
+
+    def _distributions(self, given: Mapping[str, Distribution]) -> dict[str, Distribution]:
+        return {flat_name(self.structures, name): chosen for name, chosen in given.items()}
 
 
 def _refuse_misfits(name: str, contract: Contract, inputs: Mapping[str, Distribution]) -> None:
@@ -169,7 +205,7 @@ def load_reference(spec: str) -> Reference:
 
 
 def load_function(location: str, qualname: str) -> Callable[..., Any]:
-    """The plain function behind a reference, for a process that only runs it.
+    """The function behind a reference, as `Reference.fn`, for a process that only runs it.
 
     Raises:
         ReferenceError_: See `load_module`.

@@ -70,13 +70,19 @@ class SourceClosure:
         return "\n".join(f"{name} = {_constant_source(v)}" for name, v in self.constants.items())
 
 
-def closure_of(fn: Callable[..., Any]) -> SourceClosure:
+def closure_of(
+    fn: Callable[..., Any], rewritten: Callable[[str], str] | None = None
+) -> SourceClosure:
     """Collect a function, its helpers and captured constants.
+
+    Args:
+        fn: The function.
+        rewritten: Gives the text that is taken for that of a function; callers before helpers.
 
     Raises:
         ContractError: The source is not available, or something captured cannot be carried.
     """
-    collector = _Collector(fn)
+    collector = _Collector(fn, rewritten or (lambda text: text))
     collector.add_function(fn.__name__, fn)
     return SourceClosure(
         fn.__name__,
@@ -90,19 +96,20 @@ def closure_of(fn: Callable[..., Any]) -> SourceClosure:
 class _Collector:
     """Walks from a function to all that it captures."""
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
+    def __init__(self, fn: Callable[..., Any], rewritten: Callable[[str], str]) -> None:
         self.functions: dict[str, str] = {}
         self.constants: dict[str, Any] = {}
         self.imports: dict[str, str] = {}
         self.modules: dict[str, str] = {}
         self._package = fn.__module__.partition(".")[0]
+        self._rewritten = rewritten
         self._seen: dict[str, Any] = {}
 
     def add_function(self, name: str, fn: Callable[..., Any]) -> None:
         if name in self._seen and self._seen[name] is fn:
             return
         self._claim(name, fn)
-        text = function_text(fn)
+        text = self._rewritten(function_text(fn))
         for captured in captured_names(text):
             found, value = _lookup(fn, captured)
             if found:

@@ -37,9 +37,9 @@ class OptimizedFunction(Generic[R]):
     __wrapped__: Callable[..., R]
 
     def __init__(self, reference: Reference) -> None:
-        functools.update_wrapper(self, reference.fn)
+        functools.update_wrapper(self, reference.written)
         self.reference = reference
-        code = reference.fn.__code__
+        code = reference.written.__code__
         self._takes_out = "out" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         self._fast: Callable[..., R] = self._first_call
         self._server: Server | None = None
@@ -63,7 +63,7 @@ class OptimizedFunction(Generic[R]):
             kwargs["out"], out = out, None
         self._settle()
         if out is None and self._server is None:
-            return self.reference.fn(*args, **kwargs)  # type: ignore[no-any-return]
+            return self.reference.written(*args, **kwargs)  # type: ignore[no-any-return]
         return self._serving().call(args, kwargs, out)  # type: ignore[no-any-return]
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
@@ -93,7 +93,7 @@ class OptimizedFunction(Generic[R]):
             if not self._is_first_call():
                 return
             if environment.disabled():
-                self._fast = self.reference.fn
+                self._fast = self.reference.written
             else:
                 from outpace.kernels.serve import Server, find_offer  # noqa: PLC0415
 
@@ -116,7 +116,7 @@ class OptimizedFunction(Generic[R]):
         return f"<optimized function {self.reference.name}>"
 
     def __reduce__(self) -> str:
-        return self.reference.fn.__qualname__
+        return self.reference.written.__qualname__
 
 
 def optimize(

@@ -19,6 +19,7 @@ from outpace.codegen.contract import size_names
 from outpace.codegen.dims import bind_shapes
 from outpace.codegen.domain import allows
 from outpace.codegen.reference import Reference
+from outpace.codegen.structured import put_together, taken_apart
 from outpace.errors import ContractError
 from outpace.kernels import builds, promotions, sampling, target, usage
 from outpace.kernels.adopting import adopted, adopting
@@ -34,6 +35,7 @@ from outpace.kernels.dispatcher import Dispatcher, Entry, Key, Returns, generate
 from outpace.kernels.forking import GUARD
 from outpace.kernels.languages.base import Kernel
 from outpace.kernels.promotions import PromotionWarning, StoredPromotion
+from outpace.kernels.unpacking import adopting_fields, declined, unpacking
 from outpace.model import Evidence, Promotion, Variant
 
 _KNOWN_SIZES = 1024
@@ -100,14 +102,21 @@ class Server:
         self._offer = self._with_checks(offer)
         self._known: dict[Key, Entry] = {}
         self._returns = returns_of(reference)
-        self._signature = inspect.signature(reference.fn)
+        self._signature = inspect.signature(reference.written)
+        slow = declined if reference.structures else self._slow
         self._dispatcher: Dispatcher = generate(
-            self.contract, self._returns, self._known, self._decide, self._slow
+            self.contract, self._returns, self._known, self._decide, slow
         )
-        self.fast: Callable[..., Any] = self._dispatcher.fast
-        if not self._offer.served:
-            self.fast = adopting(self.contract, reference.fn)
+        self.fast: Callable[..., Any] = self._fast_path()
         GUARD.watch(self)
+
+    def _fast_path(self) -> Callable[..., Any]:
+        reference, dispatch = self.reference, self._dispatcher.fast
+        if not self._offer.served and reference.structures:
+            return adopting_fields(reference, self._slow)
+        if not self._offer.served:
+            return adopting(self.contract, reference.fn)
+        return unpacking(reference, dispatch, self._slow) if reference.structures else dispatch
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
         """A call with keywords or with `out=`.
@@ -115,7 +124,7 @@ class Server:
         Raises:
             ContractError: `out` cannot take the results, or see `adopted`.
         """
-        if kwargs or out is None or not self._offer.served:
+        if kwargs or out is None or not self._offer.served or self.reference.structures:
             return self._slow(args, kwargs, out)
         return self._dispatcher.into(args, out)
 
@@ -126,7 +135,7 @@ class Server:
             TypeError: The arguments do not bind to the signature.
             ContractError: See `adopted`.
         """
-        values = self._bind(args, kwargs).arguments
+        _, values = self._bind(args, kwargs)
         if not self._offer.served:
             return Explanation(None, "; ".join(self._offer.refusals))
         try:
@@ -169,10 +178,10 @@ class Server:
     def _slow(self, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
         """Any call that is not plain."""
         try:
-            bound = self._bind(args, kwargs)
+            bound, values = self._bind(args, kwargs)
         except TypeError:
-            return self.reference.fn(*args, **kwargs)  # raises what people know from Python
-        args, kwargs, values = bound.args, bound.kwargs, bound.arguments
+            return self.reference.written(*args, **kwargs)  # raises what people know from Python
+        args, kwargs = bound.args, bound.kwargs
         given = None if out is None else check_out(self.contract, out, self._returns.is_tuple)
         if given is not None:
             check_out_shapes(self.contract, given, bind_sizes(self.contract, values))
@@ -200,19 +209,25 @@ class Server:
         given: list[Array] | None,
     ) -> Any:
         if given is None:
-            return self.reference.fn(*args, **kwargs)
+            return self.reference.written(*args, **kwargs)
         sizes = bind_sizes(self.contract, values)
-        returned = self.reference.fn(*args, **kwargs)
+        returned = self.reference.written(*args, **kwargs)
         for array, result in zip(given, as_results(self.contract, returned, sizes), strict=True):
             np.copyto(array, result)
         return out
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+    def _bind(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[inspect.BoundArguments, dict[str, Any]]:
+        """Arguments as the function takes them, and as its contract does."""
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        for argument in self.contract.arguments:
-            bound.arguments[argument.name] = adopted(argument, bound.arguments[argument.name])
-        return bound
+        structures = self.reference.structures
+        given = taken_apart(structures, bound.arguments)
+        values = {a.name: adopted(a, given[a.name]) for a in self.contract.arguments}
+        if any(value is not given[name] for name, value in values.items()):
+            bound.arguments.update(put_together(structures, values))
+        return bound, values
 
     def _returned(self, outputs: Sequence[Array]) -> Any:
         parts = [

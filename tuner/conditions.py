@@ -1,7 +1,7 @@
 """Whether a machine is fit to time on: contention, steal and throttling while a pair is timed.
 
 Nothing here can promote. A disturbed process pair must win by `CLEAR` instead of the rule's
-threshold, and one on an overrun machine cannot win, so disturbance only ever makes promotions rarer.
+threshold, and one on an overrun machine cannot win: disturbance only makes promotions rarer.
 
 Sources: `/proc/stat` and `/proc/<pid>/stat` (processor time in ticks; proc(5)), cgroup v2
 `cpu.stat` (`nr_throttled`) and `thermal_throttle/core_throttle_count` of sysfs. One that is absent

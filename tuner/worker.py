@@ -177,7 +177,8 @@ def _obey(commands: int, replies: int, run: Any, setup: dict[str, Any]) -> None:
         elif command == b"m":
             message = _receive(commands)
             if message["do"] == "prepare":
-                batch = [_arguments(item, inputs, outputs) for item in message["items"]]
+                taken = (_arguments(item, inputs, outputs) for item in message["items"])
+                batch = [run.given(arguments) for arguments in taken]
                 _send(replies, b"r", {})
             elif message["do"] == "publish":
                 run.publish(batch, message["items"], outputs)
@@ -213,6 +214,10 @@ class _Kernel:
         for arguments in batch:
             kernel(*arguments)
 
+    def given(self, arguments: list[Any]) -> list[Any]:
+        """What it is called with, which is not timed: the arguments themselves."""
+        return arguments
+
     def publish(self, batch: Any, items: Any, outputs: Any) -> None:
         """Nothing to do; see `_Reference`."""
 
@@ -228,9 +233,16 @@ class _Reference:
     compiled = True
 
     def __init__(self, function: Any, *, mutates: bool) -> None:
-        self._function = _positional(function)
+        from outpace.codegen.structured import FlatFunction  # noqa: PLC0415  (unconfined)
+
+        self._flat = function if isinstance(function, FlatFunction) else None
+        self._function = _positional(function if self._flat is None else self._flat.written)
         self._mutates = mutates
         self._returned: list[Any] = []
+
+    def given(self, arguments: list[Any]) -> list[Any]:
+        """What it is called with, which is not timed: a caller has its structures at hand."""
+        return arguments if self._flat is None else self._flat.gathered(arguments)
 
     def __call__(self, batch: list[list[Any]]) -> None:
         function = self._function

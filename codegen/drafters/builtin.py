@@ -9,19 +9,19 @@ import msgspec
 
 from outpace.codegen.drafters.base import DraftingTask, Proposal
 from outpace.codegen.drafters.plain import plain_source
-from outpace.codegen.nests.emit_c import COptions, c_source
-from outpace.codegen.nests.emit_c_parameters import PARALLEL
-from outpace.codegen.nests.emit_numba import NumbaOptions, numba_source
-from outpace.codegen.nests.emit_segments import has_library_calls, segmented_source
-from outpace.codegen.nests.fuse import fused
-from outpace.codegen.nests.hoist import hoisted
-from outpace.codegen.nests.inline import inlined
+from outpace.codegen.nests.c.emit import COptions, c_source
+from outpace.codegen.nests.c.parameters import PARALLEL
+from outpace.codegen.nests.c.prepare import prepared
 from outpace.codegen.nests.ir import Program
 from outpace.codegen.nests.lift import lift
-from outpace.codegen.nests.pingpong import ping_ponged
-from outpace.codegen.nests.prepare_c import prepared
-from outpace.codegen.nests.reuse import reused
-from outpace.codegen.nests.unroll import unrolled
+from outpace.codegen.nests.numba.emit import NumbaOptions, numba_source
+from outpace.codegen.nests.numba.segments import has_library_calls, segmented_source
+from outpace.codegen.nests.rewriting.fuse import fused
+from outpace.codegen.nests.rewriting.hoist import hoisted
+from outpace.codegen.nests.rewriting.inline import inlined
+from outpace.codegen.nests.rewriting.pingpong import ping_ponged
+from outpace.codegen.nests.rewriting.reuse import reused
+from outpace.codegen.nests.rewriting.unroll import unrolled
 from outpace.errors import NotLifted
 from outpace.model import Draft, Parameter, Provenance
 

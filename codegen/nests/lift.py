@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from outpace.codegen.dims import Affine, parse_dim
 from outpace.codegen.nests import affine
 from outpace.codegen.nests.bounds import Bounds, contract_bounds
-from outpace.codegen.nests.builder import Builder
 from outpace.codegen.nests.ir import Array, Program, Scalar, Size, Variable
-from outpace.codegen.nests.polynomial import equalities
-from outpace.codegen.nests.results import deliver
-from outpace.codegen.nests.scopes import Types
-from outpace.codegen.nests.statements import Statements
-from outpace.codegen.nests.values import Lifted, position, scalar_value, stored
-from outpace.codegen.nests.vector_math import HELPERS
+from outpace.codegen.nests.lifting.builder import Builder
+from outpace.codegen.nests.lifting.polynomial import equalities
+from outpace.codegen.nests.lifting.results import deliver
+from outpace.codegen.nests.lifting.scopes import Types
+from outpace.codegen.nests.lifting.statements import Statements
+from outpace.codegen.nests.lifting.values import Lifted, position, scalar_value, stored
+from outpace.codegen.nests.numba.vector_math import HELPERS
 from outpace.codegen.reference import Reference
 from outpace.errors import NotLifted
 from outpace.model import Argument, Contract, Output

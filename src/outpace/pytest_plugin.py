@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from outpace.tuner.benching import Benchmark, Promoted
+    from outpace.tuner.ci.benching import Benchmark, Promoted
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(
 def outpace_benchmark(request: pytest.FixtureRequest) -> Benchmark:
     """`outpace_benchmark(function, "workload")` verifies a decorated function and times it."""
     _refuse_missing_benchmark(request.config)
-    from outpace.tuner.benching import Benchmark  # noqa: PLC0415
+    from outpace.tuner.ci.benching import Benchmark  # noqa: PLC0415
 
     return Benchmark(request.getfixturevalue("benchmark"))
 
@@ -54,7 +54,7 @@ class _Promotions(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Function]:
         """One test that verifies the promotions of a function, and one for each workload."""
-        from outpace.tuner.benching import promoted_under  # noqa: PLC0415
+        from outpace.tuner.ci.benching import promoted_under  # noqa: PLC0415
 
         for promoted in promoted_under(self.config.rootpath, _folders(self.config)):
             yield self._test(f"{promoted.name}[verify]", _verifying(promoted))
@@ -68,7 +68,7 @@ class _Promotions(pytest.Collector):
 
 def _verifying(promoted: Promoted) -> Callable[[], None]:
     def test() -> None:
-        from outpace.tuner.benching import faults  # noqa: PLC0415
+        from outpace.tuner.ci.benching import faults  # noqa: PLC0415
 
         found = faults(promoted)
         if found:

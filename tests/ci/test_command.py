@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from outpace.cli.app import app
 from outpace.model import Counterexample, Mismatch, Speedup, Status, Trial
-from outpace.tuner import regression
-from outpace.tuner.ci_rule import Colour, PairRatios, Round
-from outpace.tuner.regression import Finding, Report
+from outpace.tuner.ci import regression
+from outpace.tuner.ci.regression import Finding, Report
+from outpace.tuner.ci.rule import Colour, PairRatios, Round
 
 WRONG = Trial(
     "0123456789abcdef",

@@ -12,10 +12,12 @@ import pytest
 from outpace.codegen.inputs import Case
 from outpace.errors import UsageError
 from outpace.model import Mismatch, Status, Workload
-from outpace.tuner import ci_pairs, plan, regression
-from outpace.tuner.ci_pairs import HeadFailed, Size, WrongResult
-from outpace.tuner.ci_rule import Colour, PairRatios
-from outpace.tuner.ci_trees import Named
+from outpace.tuner import plan
+from outpace.tuner.ci import pairs as ci_pairs
+from outpace.tuner.ci import regression
+from outpace.tuner.ci.pairs import HeadFailed, Size, WrongResult
+from outpace.tuner.ci.rule import Colour, PairRatios
+from outpace.tuner.ci.trees import Named
 from outpace.tuner.events import QUIET
 from outpace.tuner.process import Failure
 from outpace.tuner.rule import SequentialRule

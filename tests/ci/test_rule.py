@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outpace.tuner import ci_rule
-from outpace.tuner.ci_rule import Colour, PairRatios, colour_of, ended, rule_for
+from outpace.tuner.ci import rule as ci_rule
+from outpace.tuner.ci.rule import Colour, PairRatios, colour_of, ended, rule_for
 
 RULES = {workloads: rule_for(workloads) for workloads in (1, 4)}
 same = st.floats(0.8, 1.04)

@@ -11,7 +11,8 @@ from outpace.codegen.machine import Machine
 from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import read_draft
 from outpace.model import Parameter
-from outpace.tuner import drafting, travelling
+from outpace.tuner import drafting
+from outpace.tuner.travel import travelling
 
 MODEL = ("--drafter", "openai", "--model", "some/model", "--samples", 3)
 

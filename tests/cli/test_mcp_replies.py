@@ -11,9 +11,9 @@ from outpace.cli.mcp_replies import Report, TaskList, TaskText, VerdictText
 from outpace.codegen.llm.standing import Standing, Timing
 from outpace.kernels.promotions import StoredPromotion
 from outpace.model import Status
+from outpace.tuner.agents.desk import Account, Task
+from outpace.tuner.agents.verdicts import Phase, Stage, Verdict
 from outpace.tuner.api import Result
-from outpace.tuner.desk import Account, Task
-from outpace.tuner.verdicts import Phase, Stage, Verdict
 
 TOOLS = {"list_tasks", "get_task", "submit_draft", "get_verdict", "finish", "report"}
 TASK = Task("m:f/c", "m:f", "c", Phase.OPEN, "", "", 0, None, None)

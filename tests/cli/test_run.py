@@ -9,9 +9,10 @@ import pytest
 
 from outpace.codegen.machine import Machine
 from outpace.model import Grade
-from outpace.tuner import evaluate, plan, travelling
+from outpace.tuner import evaluate, plan
 from outpace.tuner.campaign import Campaign
 from outpace.tuner.journal import AlphaLedger
+from outpace.tuner.travel import travelling
 
 MODULE = """
 import numpy as np

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from outpace.cli import serve_mcp
-from outpace.tuner import handed
-from outpace.tuner.handed import Terms
+from outpace.tuner.agents import handed
+from outpace.tuner.agents.handed import Terms
 
 MODULE = """
 import numpy as np

@@ -22,7 +22,7 @@ from outpace.codegen.abi import as_results, bind_sizes, output_shapes
 from outpace.codegen.drafters import DraftingTask, drafter_named
 from outpace.codegen.drafters.builtin import c_forms
 from outpace.codegen.inputs import Case, draw_inputs
-from outpace.codegen.nests.emit_c import COptions, CSource, c_source
+from outpace.codegen.nests.c.emit import COptions, CSource, c_source
 from outpace.codegen.nests.lift import lift
 from outpace.codegen.nests.printer import program_text
 from outpace.codegen.reference import Reference, ReferenceOptions

@@ -21,12 +21,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from outpace.codegen.drafters.builtin import numba_forms
-from outpace.codegen.nests.emit_numba import NumbaOptions, numba_source
-from outpace.codegen.nests.emit_segments import segmented_source
-from outpace.codegen.nests.fuse import fused
 from outpace.codegen.nests.ir import Program
 from outpace.codegen.nests.lift import lift
+from outpace.codegen.nests.numba.emit import NumbaOptions, numba_source
+from outpace.codegen.nests.numba.segments import segmented_source
 from outpace.codegen.nests.printer import program_text
+from outpace.codegen.nests.rewriting.fuse import fused
 from outpace.codegen.reference import Reference, ReferenceOptions
 from outpace.errors import NotLifted
 

@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from outpace.codegen.abi import as_results, bind_sizes, output_shapes
 from outpace.codegen.distributions import Uniform
 from outpace.codegen.inputs import Case, draw_inputs
-from outpace.codegen.nests.emit_numba import NumbaOptions, numba_source
-from outpace.codegen.nests.fuse import fused
-from outpace.codegen.nests.hoist import hoisted
-from outpace.codegen.nests.inline import inlined
 from outpace.codegen.nests.lift import lift
-from outpace.codegen.nests.pingpong import ping_ponged
+from outpace.codegen.nests.numba.emit import NumbaOptions, numba_source
 from outpace.codegen.nests.printer import program_text
-from outpace.codegen.nests.reuse import reused
+from outpace.codegen.nests.rewriting.fuse import fused
+from outpace.codegen.nests.rewriting.hoist import hoisted
+from outpace.codegen.nests.rewriting.inline import inlined
+from outpace.codegen.nests.rewriting.pingpong import ping_ponged
+from outpace.codegen.nests.rewriting.reuse import reused
 from outpace.codegen.reference import Reference, ReferenceOptions
 from outpace.errors import NotLifted
 from outpace.kernels.library import aerospace, astro, climate, genomics, linalg, medical, quantum

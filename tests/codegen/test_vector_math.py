@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float32, Float64
 
-from outpace.codegen.nests.emit_numba import NumbaOptions, numba_source
 from outpace.codegen.nests.lift import lift
+from outpace.codegen.nests.numba.emit import NumbaOptions, numba_source
 from outpace.codegen.reference import Reference, ReferenceOptions
 
 

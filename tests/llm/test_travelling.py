@@ -15,9 +15,9 @@ from outpace.cli.app import app
 from outpace.codegen.machine import Machine
 from outpace.kernels.target import current_target
 from outpace.model import Grade, Status, Trial, Variant
-from outpace.tuner import travelling
-from outpace.tuner.folder import CampaignFolder, RanOn
 from outpace.tuner.journal import CampaignStarted, Journal, Screened, TrialRecord
+from outpace.tuner.travel import travelling
+from outpace.tuner.travel.folder import CampaignFolder, RanOn
 
 KEY = "sk-secret-0123456789"
 MODULE = """

@@ -26,12 +26,12 @@ from outpace.model import (
     Trial,
     Variant,
 )
-from outpace.tuner import handed
-from outpace.tuner.desk import DRAFTER, Desk
+from outpace.tuner.agents import handed
+from outpace.tuner.agents.desk import DRAFTER, Desk
+from outpace.tuner.agents.handed import CampaignAssessor, Terms
+from outpace.tuner.agents.verdicts import Known, Phase, Stage
 from outpace.tuner.events import QUIET, Message, Moved, Planned, Progress
-from outpace.tuner.handed import CampaignAssessor, Terms
 from outpace.tuner.journal import Screened, TrialRecord
-from outpace.tuner.verdicts import Known, Phase, Stage
 
 SEED = 918273645
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from outpace.codegen.drafters import Proposal
 from outpace.model import Draft, Parameter, Provenance, Target
-from outpace.tuner.carrying import Origin
-from outpace.tuner.folder import Campaign, CampaignFolder
+from outpace.tuner.travel.carrying import Origin
+from outpace.tuner.travel.folder import Campaign, CampaignFolder
 
 EMPTY = Campaign(
     Origin("m:f", "f", "0", {}), Target("x86_64", "cpu", 2), "openai", "", ("numba",), None, "0"

@@ -172,7 +172,7 @@ def _log(axis: Axis, unit: str) -> None:
     """A logarithmic axis with round numbers, also where it spans less than a decade."""
     from matplotlib import ticker  # noqa: PLC0415
 
-    name = axis.axis_name
+    name = "x" if axis is axis.axes.xaxis else "y"
     axis.axes.set(**{f"{name}scale": "log"})
     low, high = axis.get_view_interval()
     if high < 4 * low:

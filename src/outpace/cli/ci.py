@@ -39,7 +39,7 @@ def ci(
 
     def work() -> Answer:
         from outpace.cli import ci_report, watch  # noqa: PLC0415
-        from outpace.tuner import regression  # noqa: PLC0415
+        from outpace.tuner.ci import regression  # noqa: PLC0415
 
         for path in (junit, markdown):
             _refuse_unwritable(path)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from outpace.cli import payloads, style
 from outpace.codegen.visible import shown
-from outpace.tuner.ci_rule import REGRESSION, Colour, Round
+from outpace.tuner.ci.rule import REGRESSION, Colour, Round
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from outpace.model import Trial
-    from outpace.tuner.regression import Finding, Report
+    from outpace.tuner.ci.regression import Finding, Report
 
 _HEADLINES = {
     Colour.GREEN: "nothing is wrong or slower",

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from outpace.codegen.llm.options import ModelOptions
     from outpace.codegen.reference import Reference
     from outpace.model import Draft
-    from outpace.tuner.folder import Campaign
-    from outpace.tuner.travelling import BatchFiles, Drafted
+    from outpace.tuner.travel.folder import Campaign
+    from outpace.tuner.travel.travelling import BatchFiles, Drafted
 
 _RESUMABLE = "interrupted; nothing is lost, the same command asks for what is missing"
 _NO_SERVER = "http://batch.invalid/v1"
@@ -154,7 +154,7 @@ def _loaded(reference: str, out: Path) -> tuple[Reference, Settings, Campaign | 
     """The reference, what options default to, and the campaign in the folder, if there is one."""
     from outpace.codegen.reference import load_reference  # noqa: PLC0415
     from outpace.tuner.drafting import MODEL  # noqa: PLC0415
-    from outpace.tuner.folder import CampaignFolder  # noqa: PLC0415
+    from outpace.tuner.travel.folder import CampaignFolder  # noqa: PLC0415
 
     loaded = load_reference(reference)
     settings = read_settings(loaded.folder)
@@ -184,7 +184,7 @@ def _without_server(settings: Settings) -> Settings:
 
 
 def _batch(requests: Path | None, results: Path | None) -> BatchFiles | None:
-    from outpace.tuner.travelling import BatchFiles  # noqa: PLC0415
+    from outpace.tuner.travel.travelling import BatchFiles  # noqa: PLC0415
 
     if requests is None and results is None:
         return None
@@ -201,8 +201,8 @@ def _kept(
 ) -> Answer:
     """Draft a round into a campaign folder."""
     from outpace.tuner.drafting import choose  # noqa: PLC0415
-    from outpace.tuner.folder import RECORD, CampaignFolder  # noqa: PLC0415
-    from outpace.tuner.travelling import draft_round  # noqa: PLC0415
+    from outpace.tuner.travel.folder import RECORD, CampaignFolder  # noqa: PLC0415
+    from outpace.tuner.travel.travelling import draft_round  # noqa: PLC0415
 
     drafted = draft_round(loaded, CampaignFolder(out), choose(names, languages, asked), batch)
     payload = {

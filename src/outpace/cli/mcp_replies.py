@@ -11,8 +11,8 @@ from outpace.cli.summary import why_nothing
 from outpace.codegen.llm.standing import Standing
 from outpace.kernels.promotions import StoredPromotion
 from outpace.model import Status
-from outpace.tuner.desk import Account, Task
-from outpace.tuner.verdicts import Phase, Stage, Verdict
+from outpace.tuner.agents.desk import Account, Task
+from outpace.tuner.agents.verdicts import Phase, Stage, Verdict
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from outpace.cli.mcp_replies import Report, TaskList, TaskText, VerdictText
 from outpace.errors import UsageError
-from outpace.tuner.desk import Desk
-from outpace.tuner.verdicts import Phase, Stage
+from outpace.tuner.agents.desk import Desk
+from outpace.tuner.agents.verdicts import Phase, Stage
 
 _T = TypeVar("_T")
 

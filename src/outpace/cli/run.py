@@ -57,10 +57,10 @@ def run(
     """
 
     def work() -> Answer:
-        from outpace.tuner import travelling  # noqa: PLC0415
-        from outpace.tuner.carrying import reference_of  # noqa: PLC0415
-        from outpace.tuner.folder import CampaignFolder, campaign_in  # noqa: PLC0415
         from outpace.tuner.search import DEFAULT  # noqa: PLC0415
+        from outpace.tuner.travel import travelling  # noqa: PLC0415
+        from outpace.tuner.travel.carrying import reference_of  # noqa: PLC0415
+        from outpace.tuner.travel.folder import CampaignFolder, campaign_in  # noqa: PLC0415
 
         folder = CampaignFolder(campaign)
         held = campaign_in(folder)

@@ -32,8 +32,8 @@ from outpace.errors import EnvironmentError_
 
 if TYPE_CHECKING:
     from outpace.codegen.reference import Reference
-    from outpace.tuner.desk import Desk
-    from outpace.tuner.handed import CampaignAssessor, Terms
+    from outpace.tuner.agents.desk import Desk
+    from outpace.tuner.agents.handed import CampaignAssessor, Terms
 
 RESUMABLE = "interrupted; what was judged is kept, the same command goes on from there"
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -83,8 +83,8 @@ def serve_mcp(
 
     def terms_of(loaded: Reference) -> Terms:
         from outpace.kernels.languages import languages_here  # noqa: PLC0415
+        from outpace.tuner.agents.handed import Terms  # noqa: PLC0415
         from outpace.tuner.api import Budget  # noqa: PLC0415
-        from outpace.tuner.handed import Terms  # noqa: PLC0415
 
         settings = read_settings(loaded.folder)
         text = budget if budget is not None else settings.budget
@@ -124,7 +124,7 @@ def _loaded(
     references: Sequence[str], terms_of: Callable[[Reference], Terms]
 ) -> list[CampaignAssessor]:
     from outpace.codegen.reference import load_reference  # noqa: PLC0415
-    from outpace.tuner.handed import CampaignAssessor  # noqa: PLC0415
+    from outpace.tuner.agents.handed import CampaignAssessor  # noqa: PLC0415
 
     loaded = [load_reference(reference) for reference in references]
     return [CampaignAssessor(reference, terms_of(reference)) for reference in loaded]
@@ -136,7 +136,7 @@ def _serve(assessors: Sequence[CampaignAssessor], *, docstrings: bool, quiet: bo
     from outpace.cli.mcp_tools import Bell, Tools, make_server  # noqa: PLC0415
     from outpace.kernels.machine import this_machine  # noqa: PLC0415
     from outpace.kernels.target import current_target  # noqa: PLC0415
-    from outpace.tuner.desk import Desk  # noqa: PLC0415
+    from outpace.tuner.agents.desk import Desk  # noqa: PLC0415
 
     bell = Bell()
     # Plain lines on a terminal too: a live table would take hold of stdout.

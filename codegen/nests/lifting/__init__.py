@@ -1,0 +1,1 @@
+"""Lifting: Python and NumPy source to the intermediate representation."""

@@ -1,0 +1,1 @@
+"""Rewriting: programs to faster programs of the same meaning, one pass a file."""

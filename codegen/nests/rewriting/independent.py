@@ -1,0 +1,119 @@
+"""Turn sequential loops whose iterations do not meet into nests, which threads may share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from outpace.codegen.dims import Affine
+from outpace.codegen.nests import affine, dependence, walk
+from outpace.codegen.nests.c.scopes import assigned_in, is_fresh
+from outpace.codegen.nests.ir import (
+    Assign,
+    Constant,
+    Expression,
+    If,
+    Load,
+    Loop,
+    Nest,
+    Position,
+    Program,
+    Range,
+    Reduce,
+    Statement,
+    Store,
+)
+
+Body = tuple[Statement, ...]
+
+
+def independent(program: Program) -> Program:
+    """The program with nests for loops whose iterations may run in any order."""
+    aliases = dependence.aliases(program.body)
+
+    def block(body: Body, outside: Sequence[Statement]) -> Body:
+        result: list[Statement] = []
+        for place, s in enumerate(body):
+            rest = [*outside, *body[:place], *body[place + 1 :]]
+            own = (s,) if isinstance(s, Loop) else ()  # what its next iterations read is outside
+            inner = walk.with_blocks(s, partial(block, outside=(*rest, *own)))
+            nest = _nest(inner, rest, aliases) if isinstance(inner, Loop) else None
+            result.append(nest or inner)
+        return tuple(result)
+
+    return replace(program, body=block(program.body, ()))
+
+
+def _nest(loop: Loop, outside: Sequence[Statement], aliases: Mapping[str, str]) -> Nest | None:
+    """The loop as a nest, if it is one."""
+    start, stop = _bound(loop.start), _bound(loop.stop)
+    if loop.step != Constant(1, "int64") or start is None or stop is None:
+        return None
+    inside = list(walk.statements(loop.body))
+    sets = walk.scalars_written(loop.body)
+    is_slanted = loop.name in _extents(loop.body)
+    if (
+        not all(isinstance(s, Store | Assign | Nest | Loop | If) for s in inside)
+        or not any(isinstance(s, Nest | Loop) for s in inside)
+        or {loop.name, *start.names, *stop.names} & sets
+        or (is_slanted and start != affine.ZERO)
+        or not all(_is_private(name, loop.body, outside) for name in assigned_in(loop.body))
+        or not _apart(loop, aliases)
+    ):
+        return None
+    moved = {loop.name: affine.plus(affine.symbol(loop.name), start)}
+    body = loop.body
+    if start != affine.ZERO:
+        body = walk.with_expressions(body, lambda e: _shifted(e, moved))
+    extent = affine.minus(stop, start)
+    ranges = (Range(loop.name, extent),)
+    if len(body) == 1 and isinstance(body[0], Nest) and not is_slanted:
+        return Nest((*ranges, *body[0].ranges), body[0].body)
+    return Nest(ranges, body)
+
+
+def _extents(body: Body) -> set[str]:
+    """Names on which the lengths of nests and reductions depend."""
+    ranges = [r for s in walk.statements(body) if isinstance(s, Nest) for r in s.ranges]
+    for s in walk.statements(body):
+        for own in walk.own_expressions(s):
+            ranges += [r for e in walk.expressions(own) if isinstance(e, Reduce) for r in e.ranges]
+    return {name for r in ranges for name in r.extent.names}
+
+
+def _bound(e: Expression) -> Affine | None:
+    match e:
+        case Position(value=value):
+            return value
+        case Constant(value=int(value)):
+            return affine.constant(value)
+        case _:
+            return None
+
+
+def _is_private(name: str, body: Body, outside: Sequence[Statement]) -> bool:
+    """Whether a scalar has a value of its own in every iteration, which ends with it."""
+    return is_fresh(name, body) and name not in walk.scalars_read(outside)
+
+
+def _apart(loop: Loop, aliases: Mapping[str, str]) -> bool:
+    """Whether no iteration touches what another one writes."""
+    others = walk.indices(loop.body) | {
+        s.name for s in walk.statements(loop.body) if isinstance(s, Loop | Assign)
+    }
+    stores = list(walk.stores(loop.body))
+    touched: list[Load | Store] = [*walk.loads(loop.body), *stores]
+    for a in stores:
+        for b in touched:
+            if aliases.get(a.array, a.array) != aliases.get(b.array, b.array):
+                continue
+            if a.array != b.array:
+                return False
+            if not dependence.meet_at_one_point(a.indices, b.indices, [loop.name], others):
+                return False
+    return True
+
+
+def _shifted(e: Expression, moved: Mapping[str, Affine]) -> Expression:
+    return Position(affine.substituted(e.value, moved)) if isinstance(e, Position) else e

@@ -1,0 +1,1 @@
+"""Coding agents as drafters: tasks, drafts that are handed in, verdicts."""
