@@ -225,8 +225,8 @@ _LABELS = {
 
 
 def _percent(promoted: dict[str, Any]) -> str:
-    low, high = (100 * p for p in promoted["interval"])
-    return f"{100 * promoted['estimate']:.2g}% [{low:.2g}, {high:.2g}]"
+    shown = [f"{100 * share:.3g}" for share in (promoted["estimate"], *promoted["interval"])]
+    return f"{shown[0]}% [{shown[1]}, {shown[2]}]"
 
 
 def _counted(runs: list[str] | None) -> str:
