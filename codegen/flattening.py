@@ -1,7 +1,7 @@
 """Source that takes structures, rewritten to take their fields: what drafts are made from.
 
-`state.u` becomes the name `state_u`, and a helper that is handed the structure is handed its fields.
-Nothing but names changes, so that lines and comments stay where they are.
+`state.u` becomes the name `state_u`, and a helper that is handed the structure is handed its
+fields. Nothing but names changes, so that lines and comments stay where they are.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class _Flattening:
     """Rewrites a function and then its helpers, whose calls say what they are handed."""
 
     def __init__(self, name: str, structures: Mapping[str, Structure]) -> None:
-        self._calls: dict[str, list[tuple[str, _Handed]]] = {name: [(name, dict(structures))]}
+        own: _Handed = {s.name: s for s in structures.values()}
+        self._calls: dict[str, list[tuple[str, _Handed]]] = {name: [(name, own)]}
         self._names: dict[str, list[str]] = {}
 
     def flat(self, text: str) -> str:
@@ -55,7 +56,7 @@ class _Flattening:
         return rewriting.text()
 
     def refuse_unread(self, functions: Collection[str]) -> None:
-        """Raise ContractError if something else than a function that was rewritten is handed one."""
+        """Raise ContractError if anything but a function that was rewritten is handed one."""
         for name, calls in self._calls.items():
             handed = [structure for _, each in calls for structure in each.values()]
             if handed and name not in functions:
@@ -262,7 +263,7 @@ class _Rewriting(ast.NodeVisitor):
         for argument in inner:
             if argument.arg in self._structures:
                 raise ContractError(
-                    f"{self._name} holds a function with an argument {argument.arg!r} too; rename it"
+                    f"{self._name} holds a function with an argument {argument.arg!r}; rename it"
                 )
 
     def _edit(self, node: ast.expr | ast.arg | ast.keyword, new: str) -> None:

@@ -161,7 +161,7 @@ def structures_of(fn: Callable[..., Any]) -> dict[str, Structure]:
     hints = hints_of(fn)
     found = {}
     for parameter in inspect.signature(fn).parameters.values():
-        hint = hints.get(parameter.name)
+        hint: Any = hints.get(parameter.name)
         form = _form_of(hint)
         if form is None:
             _refuse_plain_dict(fn, parameter.name, hint)
@@ -196,7 +196,7 @@ def _refuse_plain_dict(fn: Callable[..., Any], name: str, hint: Any) -> None:
     example = name.title().replace("_", "")
     raise ContractError(
         f"{fn.__name__}: {name!r} is a {kind.__name__}, which does not say what it holds; write "
-        f"`class {example}(TypedDict):` with one line for each entry, such as `u: Float64[np.ndarray,"
+        f"`class {example}(TypedDict):` with one line an entry, such as `u: Float64[np.ndarray,"
         f' "y x"]` and `dt: float`, and annotate `{name}: {example}`'
     )
 
@@ -208,9 +208,9 @@ def _fields(fn: Callable[..., Any], name: str, made_of: type) -> tuple[Field, ..
         where = f"{name}.{field}"
         if field not in hints:
             raise ContractError(
-                f"{fn.__name__}: the field {field!r} of {made_of.__name__} has no annotation; write "
-                f'`class {made_of.__name__}(NamedTuple):` with `{field}: Float64[np.ndarray, "n"]` '
-                "for an array, `int` or `float` for a scalar"
+                f"{fn.__name__}: the field {field!r} of {made_of.__name__} has no annotation; "
+                f"write `class {made_of.__name__}(NamedTuple):` with "
+                f'`{field}: Float64[np.ndarray, "n"]` for an array, `int` or `float` for a scalar'
             )
         if not field.isidentifier():
             raise ContractError(
@@ -312,8 +312,8 @@ def flat_inputs(structures: Mapping[str, Structure], inputs: InputsCallable) -> 
     """A callable of `inputs=` that may give structures or `state.u`, as one that gives fields."""
 
     @functools.wraps(inputs)
-    def drawn(sizes: dict[str, int], rng: Any) -> Mapping[str, Any]:
-        made = inputs(sizes, rng)
+    def drawn(sizes: dict[str, int], rng: Any) -> Any:
+        made: Any = inputs(sizes, rng)
         if not isinstance(made, Mapping):
             return made  # what draws says so
         whole = {name: value for name, value in made.items() if name in structures}
@@ -339,7 +339,8 @@ def reader(fn: Callable[..., Any], structures: Mapping[str, Structure]) -> Calla
             else [name]
         )
     ]
-    found: Callable[..., Any] = eval(f"lambda {', '.join(names)}: ({', '.join(flat)},)")  # noqa: S307  (names alone)
+    text = f"lambda {', '.join(names)}: ({', '.join(flat)},)"
+    found: Callable[..., Any] = eval(text)  # noqa: S307  (names alone)
     return found
 
 
