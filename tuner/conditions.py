@@ -47,9 +47,12 @@ class _Reading:
 
 
 class Watch:
-    """Observes the machine while some processes are timed on it."""
+    """Observes the machine while some processes are timed on it.
 
-    def __init__(self, pids: Sequence[int]) -> None:
+    Processor time is told in hundredths of a second, so that it should last for a second or so.
+    """
+
+    def __init__(self, pids: Sequence[int] = ()) -> None:
         """Begin observing.
 
         Args:
@@ -58,6 +61,10 @@ class Watch:
         self._pids = (os.getpid(), *pids)
         self._cores = os.sched_getaffinity(0)
         self._first = self._read()
+
+    def include(self, pids: Sequence[int]) -> None:
+        """Count processes that have started since as part of the measurement."""
+        self._pids += tuple(pids)
 
     def conditions(self) -> Conditions:
         """What happened since the beginning."""

@@ -279,6 +279,7 @@ def _process_pair(
 ) -> Grade:
     """Fresh processes for all contenders; every undecided workload is measured in them."""
     reference = checked.reference
+    watch = Watch()
     rng = np.random.default_rng()
     for one in running:
         is_slow = one.plan.reference_seconds > WARM_SECONDS
@@ -293,9 +294,10 @@ def _process_pair(
             for c in contenders
         ]
         baseline.wait_until_loaded()  # it has loaded beside them
+        watch.include([worker.pid for worker in (baseline, *workers)])
         # Large arrays put the arenas on huge pages, which smaller ones must not profit from.
         for one in sorted(running, key=lambda r: _written(reference, r)):
-            _measure(checked, one, finalist, baseline, workers)
+            _measure(checked, one, finalist, baseline, workers, watch)
         return workers[0].grade
 
 
@@ -326,6 +328,7 @@ def _measure(
     finalist: Contender,
     baseline: Worker,
     workers: Sequence[Worker],
+    watch: Watch,
 ) -> None:
     """All pairs of one process pair at one workload; appends a win or a loss.
 
@@ -337,7 +340,6 @@ def _measure(
     batch = plan.batch(contract, expected_seconds)
     pairs = plan.pairs(batch, expected_seconds)
     charge = baseline.allocation_seconds(plan.workload.sizes)
-    watch = Watch([worker.pid for worker in (baseline, *workers)])
     rows, orders = _timed_pairs(checked, running, batch, pairs, [baseline, *workers])
     conditions = watch.conditions()
     _refuse_absurd(checked.reference, plan, [row[1] for row in rows])
