@@ -42,6 +42,7 @@ bench: $(installed) ## Measure the library, the error rates and the cost of disp
 	@$(bin)/python benchmarks/mutants.py
 	@$(bin)/python benchmarks/dispatch.py
 	@$(bin)/python benchmarks/space.py
+	@$(bin)/python benchmarks/recorded.py
 
 format: $(installed) ## Format the code and apply safe fixes
 	@$(bin)/ruff check --quiet --fix-only .
