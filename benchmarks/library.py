@@ -56,13 +56,13 @@ def _known() -> dict[str, Any]:
         return {}
 
 
-def tune(name: str) -> dict[str, Any]:
-    """One campaign from scratch; every promotion with its evidence."""
+def tune(name: str, **options: Any) -> dict[str, Any]:
+    """One campaign from scratch, with options of `api.tune`; every promotion with its evidence."""
     module, _, function = name.partition(":")
     fn = getattr(importlib.import_module(f"outpace.kernels.library.{module}"), function)
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
-        result = api.tune(fn, fresh=True, promoted=Path(scratch))
+        result = api.tune(fn, fresh=True, promoted=Path(scratch), **options)
         promotions = [
             msgspec.json.decode(path.read_bytes())["value"]
             for path in sorted(Path(scratch).rglob("promotion.json"))
@@ -75,6 +75,8 @@ def tune(name: str) -> dict[str, Any]:
         "workloads": {w.name: w.sizes for w in fn.reference.contract.workloads},
         "promotions": [
             {
+                "drafter": promotion["variant"]["draft"]["provenance"]["drafter"],
+                "model": promotion["variant"]["draft"]["provenance"]["model"],
                 "idea": promotion["variant"]["draft"]["provenance"]["idea"],
                 "language": promotion["variant"]["draft"]["language"],
                 "params": promotion["variant"]["params"],

@@ -123,6 +123,11 @@ def shape_of(dims: Sequence[str], sizes: Mapping[str, int]) -> tuple[int, ...]:
     return shape
 
 
+def sizes_text(sizes: Mapping[str, object]) -> str:
+    """Sizes as a person would write them, such as `y=8, x=3`."""
+    return ", ".join(f"{name}={size}" for name, size in sizes.items())
+
+
 def bind_shapes(
     arrays: Sequence[tuple[str, Sequence[str], tuple[int, ...]]],
     known: Mapping[str, int],

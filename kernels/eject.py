@@ -8,7 +8,7 @@ from pathlib import Path
 from pprint import pformat
 
 from outpace.codegen.contract import size_names
-from outpace.codegen.dims import parse_dim
+from outpace.codegen.dims import parse_dim, sizes_text
 from outpace.codegen.reference import Reference
 from outpace.errors import StorageError, UsageError
 from outpace.kernels import ejected
@@ -158,7 +158,7 @@ def _docstring(reference: Reference, promotions: Sequence[StoredPromotion]) -> s
         lines += ["", f"{_kernel_file(promotion)}: {_plain(variant.label)}, {made}"]
         lines.append(f"    on {_plain(there.cpu)}, {there.cores} cores; {_plain(tools)}")
         for evidence in promotion.evidence:
-            sizes = ", ".join(f"{n}={v}" for n, v in evidence.workload.sizes.items())
+            sizes = sizes_text(evidence.workload.sizes)
             gain = evidence.speedup
             lines.append(
                 f"    {sizes}: {gain.median:.2f}x over the reference, "

@@ -16,7 +16,7 @@ import numpy as np
 
 from outpace.codegen.abi import as_results, bind_sizes, output_shapes, slots
 from outpace.codegen.contract import size_names
-from outpace.codegen.dims import bind_shapes
+from outpace.codegen.dims import bind_shapes, sizes_text
 from outpace.codegen.domain import allows
 from outpace.codegen.reference import Reference
 from outpace.codegen.structured import put_together, taken_apart
@@ -290,7 +290,7 @@ class Server:
             Unfit: There is none.
         """
         if not allows(self.contract, sizes):
-            raise Unfit(f"size {_listed(sizes)} is outside the domain `{self.contract.where}`")
+            raise Unfit(f"size {sizes_text(sizes)} is outside the domain `{self.contract.where}`")
         near = [
             (served, evidence)
             for served in self._offer.served
@@ -301,7 +301,7 @@ class Server:
             raise Unfit(_outside(sizes, self._offer.served))
         usable = [pair for pair in near if not _is_refused(pair[0].promotion, sizes)]
         if not usable:
-            raise Unfit(f"the reference raised at size {_listed(sizes)} while it was judged")
+            raise Unfit(f"the reference raised at size {sizes_text(sizes)} while it was judged")
         if GUARD.threads_lost:
             usable = [pair for pair in usable if not pair[0].threaded]
         if not usable:
@@ -437,16 +437,12 @@ def _outside(sizes: Mapping[str, int], served: Sequence[Served]) -> str:
     }
     blamed = far or dict(sizes)
     confirmed = "; ".join(
-        _listed({name: w.sizes[name] for name in blamed if name in w.sizes}) for w in workloads
+        sizes_text({name: w.sizes[name] for name in blamed if name in w.sizes}) for w in workloads
     )
     return (
-        f"size {_listed(blamed)} is outside 0.5 to 2 times of every confirmed workload "
+        f"size {sizes_text(blamed)} is outside 0.5 to 2 times of every confirmed workload "
         f"({confirmed})"
     )
-
-
-def _listed(sizes: Mapping[str, int]) -> str:
-    return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
 def _explanation(served: Served, evidence: Evidence) -> Explanation:

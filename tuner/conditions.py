@@ -29,8 +29,8 @@ MOST_USED = 0.10
 OVERRUN = 0.25
 """Share of the allowed cores' time that other processes may use, unless more than that is idle, for
 ratios to mean anything. Threads that wait for each other wait for the others too: beside two busy
-processes on two cores, a kernel on one thread was 3 times faster than a BLAS call, in 14 process
-pairs of 15, that alone was 7 times faster than it."""
+processes on two cores, a kernel on one thread was promoted over a BLAS call that alone is
+faster."""
 MOST_STOLEN = 0.05
 """Share of the allowed cores' time that a hypervisor may have given to others."""
 

@@ -16,6 +16,7 @@ from statistics import median
 
 import numpy as np
 
+from outpace.codegen.dims import sizes_text
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference
 from outpace.model import (
@@ -147,7 +148,7 @@ def describe(mismatch: Mismatch) -> str:
 
 def describe_sizes(case: Case) -> str:
     """The sizes of a case as a person would write them."""
-    return ", ".join(f"{name}={size}" for name, size in case.sizes.items())
+    return sizes_text(case.sizes)
 
 
 def confirm(

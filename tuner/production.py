@@ -19,6 +19,7 @@ import numpy as np
 
 from outpace import environment
 from outpace.codegen.abi import bind_sizes
+from outpace.codegen.dims import sizes_text
 from outpace.codegen.reference import load_reference
 from outpace.kernels.durable import make_folder
 from outpace.kernels.sampling import Sample
@@ -79,7 +80,7 @@ def check(sample: Sample) -> str | None:
     mismatch = compare(contract, expected, sample.results)
     if mismatch is None:
         return None
-    found = f"{oracle.reference.name} at {_listed(sizes)}: {describe(mismatch)}"
+    found = f"{oracle.reference.name} at {sizes_text(sizes)}: {describe(mismatch)}"
     kept = _record(oracle, sample, sizes, found)
     return found if kept is None else f"{found}; its arguments are in {kept}"
 
@@ -87,10 +88,6 @@ def check(sample: Sample) -> str | None:
 @lru_cache(maxsize=64)
 def _oracle(location: str, qualname: str) -> Oracle:
     return Oracle(load_reference(f"{location}:{qualname}"))
-
-
-def _listed(sizes: dict[str, int]) -> str:
-    return ", ".join(f"{name}={size}" for name, size in sizes.items())
 
 
 def _record(oracle: Oracle, sample: Sample, sizes: dict[str, int], found: str) -> Path | None:

@@ -239,3 +239,24 @@ def unused_prefix(program: Program, prefix: str) -> str:
     while any(name.startswith(prefix) for name in names):
         prefix += "_"
     return prefix
+
+
+def worth_threads(body: Iterable[Statement]) -> int:
+    """How many ranges a nest must have for threads to pay: the deepest nests have that many."""
+    depths = [depth(s) for s in statements(body) if isinstance(s, Nest)]
+    return min(max(depths, default=1), 2)
+
+
+def depth(nest: Nest) -> int:
+    """Ranges of a nest and of the deepest nest or reduction inside it."""
+    inner = [0]
+    for s in statements(nest.body):
+        if isinstance(s, Nest):
+            inner.append(depth(s))
+        inner += [
+            len(e.ranges)
+            for own in own_expressions(s)
+            for e in expressions(own)
+            if isinstance(e, Reduce)
+        ]
+    return len(nest.ranges) + max(inner)

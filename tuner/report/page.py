@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outpace.codegen import feedback
+from outpace.codegen.dims import sizes_text
 from outpace.codegen.inputs import Case
 from outpace.codegen.machine import Machine
 from outpace.codegen.visible import shown
@@ -182,7 +183,7 @@ def _environment() -> Environment:
         seconds=_seconds,
         bytes=feedback.size,
         minute=_minute,
-        sizes=_sizes,
+        sizes=sizes_text,
         case=_case,
     )
     return environment
@@ -204,10 +205,6 @@ def _seconds(value: float) -> str:
 def _minute(time: str) -> str:
     """An ISO 8601 time to the minute."""
     return time[:16].replace("T", " ")
-
-
-def _sizes(values: dict[str, float]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def _case(found: Counterexample) -> str:

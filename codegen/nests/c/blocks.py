@@ -90,7 +90,7 @@ class Blocks:
         }
         self._written = {s.array for s in walk.stores(program.body)} | self._rebound
         self._dims = {s.name for s in program.sizes}
-        self._worth_threads = _worth_threads(program.body)
+        self._worth_threads = walk.worth_threads(program.body)
         self._prefix = walk.unused_prefix(program, "acc")
         self._next = walk.unused_prefix(program, "next_")
         self._last = walk.unused_prefix(program, "last_")
@@ -144,7 +144,7 @@ class Blocks:
 
     def _is_small(self, s: Statement) -> bool:
         """Whether one thread does this faster than several."""
-        return isinstance(s, Store) or (isinstance(s, Nest) and _depth(s) < self._worth_threads)
+        return isinstance(s, Store) or (isinstance(s, Nest) and walk.depth(s) < self._worth_threads)
 
     def _single(self, body: Sequence[Statement]) -> list[str]:
         if not body:
@@ -323,7 +323,7 @@ class Blocks:
         shared = "for schedule(static)" + _collapsed(nest)
         if place is Place.TEAM:
             return [shared]
-        if place is Place.ALONE or _depth(nest) < self._worth_threads:
+        if place is Place.ALONE or walk.depth(nest) < self._worth_threads:
             return []
         self.choices.add(PARALLEL)
         return [f"parallel {shared} if (parallel : {PARALLEL})"]
@@ -458,23 +458,3 @@ def _is_straight(body: Iterable[Statement]) -> bool:
         )
         for s in walk.statements(body)
     )
-
-
-def _worth_threads(body: Body) -> int:
-    """How many ranges a nest must have for threads to pay: the deepest nests have that many."""
-    depths = [_depth(s) for s in walk.statements(body) if isinstance(s, Nest)]
-    return min(max(depths, default=1), 2)
-
-
-def _depth(nest: Nest) -> int:
-    inner = [0]
-    for s in walk.statements(nest.body):
-        if isinstance(s, Nest):
-            inner.append(_depth(s))
-        inner += [
-            len(e.ranges)
-            for own in walk.own_expressions(s)
-            for e in walk.expressions(own)
-            if isinstance(e, Reduce)
-        ]
-    return len(nest.ranges) + max(inner)

@@ -107,33 +107,13 @@ def size_text(s: Size) -> str:
     return f"{s.name} = ({extent}) // {s.factor}" if s.factor != 1 else f"{s.name} = {extent}"
 
 
-def _worth_threads(program: Program) -> int:
-    """How many ranges a nest must have for threads to pay: the deepest nests have that many."""
-    depths = [_depth(s) for s in walk.statements(program.body) if isinstance(s, Nest)]
-    return min(max(depths, default=1), 2)
-
-
-def _depth(nest: Nest) -> int:
-    inner = [0]
-    for s in walk.statements(nest.body):
-        if isinstance(s, Nest):
-            inner.append(_depth(s))
-        inner += [
-            len(e.ranges)
-            for own in walk.own_expressions(s)
-            for e in walk.expressions(own)
-            if isinstance(e, Reduce)
-        ]
-    return len(nest.ranges) + max(inner)
-
-
 class Writer:
     """Writes statements; reductions become loops in front of the statement that uses them."""
 
     def __init__(self, program: Program, options: NumbaOptions) -> None:
         self._options = options
         self._dims = {s.name for s in program.sizes}
-        self._worth_threads = _worth_threads(program)
+        self._worth_threads = walk.worth_threads(program.body)
         self._prefix = walk.unused_prefix(program, "acc")
         self._accumulators = 0
 
@@ -193,7 +173,7 @@ class Writer:
         return self.block(body, parallel=parallel) or ["    pass"]
 
     def _nest(self, nest: Nest, parallel: bool) -> list[str]:
-        threads = parallel and _depth(nest) >= self._worth_threads
+        threads = parallel and walk.depth(nest) >= self._worth_threads
         lines: list[str] = []
         for depth, r in enumerate(nest.ranges):
             kind = "numba.prange" if threads and depth == 0 else "range"
