@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
 from types import SimpleNamespace
 
@@ -135,43 +133,3 @@ def test_a_commit_that_is_not_there(scratch):
 def test_no_repository(tmp_path):
     with pytest.raises(UsageError, match="not a git repository"):
         regression.compare(tmp_path, "HEAD")
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(7200)
-def test_a_change_of_nothing_is_green_twenty_times(scratch):
-    scratch.commit()
-    answers = [regression.compare(scratch.folder, "HEAD~").colour for _ in range(20)]
-    assert answers == [Colour.GREEN] * 20
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(900)
-def test_a_kernel_that_takes_a_fifth_longer_is_red(scratch):
-    base = scratch.git("rev-parse", "HEAD")
-    scratch.promote(work=24)
-    scratch.commit()
-    report = regression.compare(scratch.folder, base)
-    assert report.colour is Colour.RED, report.findings
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(900)
-def test_a_busy_machine_is_inconclusive(scratch):
-    scratch.commit()
-    start = multiprocessing.get_context("spawn").Process
-    burners = [start(target=_burn, daemon=True) for _ in os.sched_getaffinity(0)]
-    for burner in burners:
-        burner.start()
-    try:
-        report = regression.compare(scratch.folder, "HEAD~")
-    finally:
-        for burner in burners:
-            burner.kill()
-    assert report.colour is Colour.INCONCLUSIVE
-    assert "too busy" in report.findings[0].reason
-
-
-def _burn():
-    while True:
-        pass

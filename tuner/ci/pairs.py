@@ -139,11 +139,13 @@ def process_pair(
     batches = [(sizes[p.workload.name].batch, p.workload.sizes) for p in plans]
     capacity = capacity_for(contract, batches)
     locations = (subject.base, subject.head, subject.base, subject.slowed)
+    watch = Watch()  # from here on: the timed pairs alone can be lost in the clock's ticks
     with ExitStack() as stack:
         workers = [stack.enter_context(_start(subject, at, capacity)) for at in locations]
         for worker in workers:
             worker.wait_until_loaded()
-        return {p.workload.name: _measured(subject, p, sizes, workers) for p in plans}
+        watch.include([worker.pid for worker in workers])
+        return {p.workload.name: _measured(subject, p, sizes, workers, watch) for p in plans}
 
 
 def _start(subject: Subject, location: Location, capacity: tuple[int, int]) -> Worker:
@@ -152,14 +154,17 @@ def _start(subject: Subject, location: Location, capacity: tuple[int, int]) -> W
 
 
 def _measured(
-    subject: Subject, plan: Plan, sizes: Mapping[str, Size], workers: Sequence[Worker]
+    subject: Subject,
+    plan: Plan,
+    sizes: Mapping[str, Size],
+    workers: Sequence[Worker],
+    watch: Watch,
 ) -> PairRatios:
     size, rng = sizes[plan.workload.name], np.random.default_rng()
     everyone = len(workers)
     first = [draw_call(subject.checked.reference, plan.workload, rng)]
     run_interleaved(workers, first, FIRST_LIMIT, rng, returning=everyone)  # loads promotions
     verified = int(rng.integers(size.pairs))
-    watch = Watch([worker.pid for worker in workers])
     rows = []
     for pair in range(size.pairs):
         calls = [
