@@ -35,6 +35,7 @@ from outpace.tuner.arena import Arena, Layout, Placed, poison
 from outpace.tuner.failures import classify
 from outpace.tuner.isolation import launch
 from outpace.tuner.isolation.sandbox import Limits
+from outpace.tuner.placement import spread
 
 START_LIMIT = 120.0
 """Seconds for a process to start and load what is already built."""
@@ -125,6 +126,7 @@ class Worker:
         lowest: Grade = Grade.D,
         start_limit: float = START_LIMIT,
         awaited: bool = True,
+        interpreter: Path | None = None,
     ) -> None:
         """Start the process and wait until it has built or loaded.
 
@@ -140,6 +142,7 @@ class Worker:
             lowest: Grade of isolation below which nothing of the draft is run.
             start_limit: Seconds to load; a build needs more than a load from its cache.
             awaited: False to return at once; call `wait_until_loaded` then, before anything else.
+            interpreter: Another Python for the reference, as for `launch.start`.
 
         Raises:
             Failure: It did not build or load; the process has been ended.
@@ -167,7 +170,7 @@ class Worker:
         if rehearsed is not None:
             setup |= {"kind": "rehearsal", "returns": asdict(rehearsed)}
         try:
-            self._child = launch.start(setup, self._scratch or folder, self._log)
+            self._child = launch.start(setup, self._scratch or folder, self._log, interpreter)
         finally:
             os.close(theirs)
             os.close(answers)
@@ -296,13 +299,14 @@ class Worker:
         Raises:
             Failure: It crashed, raised, or took longer than `limit` seconds.
         """
-        begin = time.perf_counter_ns()  # before SIGCONT: threads of the draft may run from there
-        self.resume()
-        self._write(b"g", limit, "taking the request")
-        ready = self._poll.poll(limit * 1000)
-        mark = os.read(self._replies, 1) if ready else None
-        self.pause()
-        seconds = (time.perf_counter_ns() - begin) * 1e-9
+        with spread(self.pid):
+            begin = time.perf_counter_ns()  # before SIGCONT: the draft may run from there
+            self.resume()
+            self._write(b"g", limit, "taking the request")
+            ready = self._poll.poll(limit * 1000)
+            mark = os.read(self._replies, 1) if ready else None
+            self.pause()
+            seconds = (time.perf_counter_ns() - begin) * 1e-9
         if mark is None:
             raise self._failure(Status.TIMEOUT, f"no answer within {limit:.1f} s")
         if mark != b"d":

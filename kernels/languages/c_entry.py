@@ -25,6 +25,7 @@ from outpace.codegen.c_signature import C_TYPES, parameter_type
 from outpace.codegen.dims import Affine, parse_dim
 from outpace.errors import EnvironmentError_
 from outpace.kernels.languages.base import Kernel
+from outpace.kernels.languages.openmp import load_runtime
 from outpace.model import Contract
 
 ENTRY = "outpace_entry"
@@ -107,6 +108,7 @@ def load_entry(path: Path, contract: Contract) -> Kernel:
         EnvironmentError_: NumPy lays arrays out in another way than its headers say.
     """
     _check_layouts()
+    load_runtime()
     with _float_state_kept():
         # It keeps the interpreter's lock: kernels with static memory cannot run twice at a time.
         library = ctypes.PyDLL(str(path))

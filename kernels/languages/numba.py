@@ -21,6 +21,7 @@ from typing import Any
 from outpace.codegen.abi import Role, Slot, slots
 from outpace.kernels.languages.base import BuildError, InvalidDraft, Kernel
 from outpace.kernels.languages.numba_cache import cache_folder
+from outpace.kernels.languages.openmp import load_runtime
 from outpace.model import Contract, Variant
 
 _UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -68,6 +69,7 @@ class Numba:
         """The kernel, compiled or taken from the cache."""
         import numba  # noqa: PLC0415
 
+        load_runtime()
         kernel = self._import(path, contract, cache)
         if isinstance(kernel, numba.core.dispatcher.Dispatcher):
             signature = tuple(_numba_type(slot) for slot in slots(contract))

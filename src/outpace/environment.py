@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from outpace.errors import UsageError
@@ -153,6 +155,23 @@ def model_url() -> str | None:
 def forget_run_mark() -> str:
     """Take the mark out of this process's variables; it as it stood there, `NAME=value`."""
     return f"{RUN_MARK}={os.environ.pop(RUN_MARK, '')}"
+
+
+@contextmanager
+def spinning(spins: int) -> Iterator[None]:
+    """How long threads of OpenMP spin, for a runtime that is loaded here; the user's word counts.
+
+    Args:
+        spins: As of GOMP_SPINCOUNT, which is unset again afterwards.
+    """
+    if os.environ.get("OMP_WAIT_POLICY") or os.environ.get("GOMP_SPINCOUNT"):
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = str(spins)
+    try:
+        yield
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
 
 
 def worker_environment(**extra: str) -> dict[str, str]:

@@ -14,7 +14,10 @@ Scalar = bool | int | float | str
 
 
 class Status(StrEnum):
-    """How a trial ended. Only `FASTER` can be promoted."""
+    """How a trial ended. Only `FASTER` can be promoted.
+
+    `CHECKED` is right in simulation and not timed, for want of the hardware that it is for.
+    """
 
     INVALID = "invalid"
     BUILD_FAILED = "build-failed"
@@ -25,6 +28,7 @@ class Status(StrEnum):
     BLOCKED = "blocked"
     SUSPECT = "suspect"
     NOT_FASTER = "not-faster"
+    CHECKED = "checked"
     INCONCLUSIVE = "inconclusive"
     FASTER = "faster"
 
@@ -91,16 +95,74 @@ class Tolerance(Value, frozen=True):
     atol: float = 0.0
 
 
+class Boundary(StrEnum):
+    """What lies beyond the ends of a dim."""
+
+    FIXED = "fixed"
+    PERIODIC = "periodic"
+
+
 class Block(Value, frozen=True):
     """A dim that may be cut into contiguous blocks.
 
     Attributes:
         halo: How many neighbouring cells one step reads on the low and on the high side.
         minimum: Smallest extent of a block.
+        boundary: Whether cells at one end read those of the other end.
     """
 
     halo: int | tuple[int, int] = 0
     minimum: int = 1
+    boundary: Boundary = Boundary.FIXED
+
+
+class Replicated(Value, frozen=True):
+    """A dim that every rank holds whole."""
+
+
+class Ring(Value, frozen=True):
+    """A dim that may be cut into blocks of which every rank reads all, one after another.
+
+    Attributes:
+        minimum: Smallest extent of a block.
+    """
+
+    minimum: int = 1
+
+
+class Pencil(Value, frozen=True):
+    """A dim that may be cut as long as every other pencil dim is whole, as in transforms by axes.
+
+    Attributes:
+        minimum: Smallest extent of a block.
+    """
+
+    minimum: int = 1
+
+
+Split = Block | Replicated | Ring | Pencil
+"""How a dim may be cut over ranks."""
+
+
+class Combination(StrEnum):
+    """How the results of blocks make the result of the whole."""
+
+    SUM = "sum"
+    PRODUCT = "prod"
+    MINIMUM = "min"
+    MAXIMUM = "max"
+
+
+class Reduced(Value, frozen=True):
+    """An output that is a reduction over the dims that are cut.
+
+    Attributes:
+        operation: How the results of blocks are combined.
+        reassociable: Whether they may be combined in any order.
+    """
+
+    operation: Combination = Combination.SUM
+    reassociable: bool = True
 
 
 class Contract(Value, frozen=True):
@@ -117,6 +179,8 @@ class Contract(Value, frozen=True):
         tolerance: Explicit tolerance, or None for the derived acceptance rule.
         reproducible: Whether reassociation of sums is forbidden.
         split: How dims may be cut over ranks.
+        steps: The int argument that counts time steps, or None.
+        reduce: Outputs that are reductions over cut dims, by name.
     """
 
     arguments: tuple[Argument, ...]
@@ -127,7 +191,9 @@ class Contract(Value, frozen=True):
     reduction: str | None = None
     tolerance: Tolerance | None = None
     reproducible: bool = False
-    split: dict[str, Block] = {}
+    split: dict[str, Split] = {}
+    steps: str | None = None
+    reduce: dict[str, Reduced] = {}
 
     @property
     def mutated(self) -> tuple[Argument, ...]:

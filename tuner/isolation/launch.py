@@ -14,6 +14,7 @@ from outpace import environment
 from outpace.codec import encode
 from outpace.errors import EnvironmentError_
 from outpace.kernels.languages import language_named
+from outpace.kernels.languages.openmp import SPINS
 from outpace.model import Contract, Variant
 from outpace.tuner.isolation.child import Child, namespaces_refused
 from outpace.tuner.isolation.sandbox import Layers
@@ -22,6 +23,7 @@ from outpace.tuner.isolation.view import DEVICES, View, module_path, readable_pa
 _SPAWN = (
     "import sys; sys.path[:] = {path!r}; from outpace.tuner.worker import main; main({setup!r})"
 )
+_SPAWN_ELSEWHERE = "from outpace.tuner.worker import main; main({setup!r})"
 _SPAWN_REHEARSAL = """import sys
 sys.path[:] = {path!r}
 from outpace.tuner.worker import rehearsal
@@ -73,13 +75,16 @@ def setup_of(
     }
 
 
-def start(setup: dict[str, Any], home: Path, log: IO[bytes]) -> Child:
+def start(
+    setup: dict[str, Any], home: Path, log: IO[bytes], interpreter: Path | None = None
+) -> Child:
     """Start the process.
 
     Args:
         setup: All that it is told.
         home: Its folder for what it writes.
         log: File for what it prints.
+        interpreter: Another Python, which imports outpace by itself; None for this one.
 
     Raises:
         EnvironmentError_: Its namespaces could not be made.
@@ -88,9 +93,11 @@ def start(setup: dict[str, Any], home: Path, log: IO[bytes]) -> Child:
     # A draft gets no folder of the user's to import from, the reference all that there are.
     path = module_path() if is_draft else [str(Path(entry).absolute()) for entry in sys.path]
     spawn = _SPAWN_REHEARSAL if setup["kind"] == "rehearsal" else _SPAWN
+    if interpreter is not None:
+        spawn = _SPAWN_ELSEWHERE
     code = spawn.format(path=list(path), setup=json.dumps(setup))
     return Child(
-        [sys.executable, "-I", "-c", code],
+        [str(interpreter or sys.executable), "-I", "-c", code],
         variables=_variables(home),
         folder=home if is_draft else None,
         descriptors=[setup[name] for name in ("commands", "replies", "inputs", "outputs")],
@@ -112,6 +119,7 @@ def _variables(folder: Path) -> dict[str, str]:
         TMPDIR=str(folder),
         NUMBA_NUM_THREADS=count,
         OMP_NUM_THREADS=count,
+        GOMP_SPINCOUNT=str(SPINS),
         MALLOC_TRIM_THRESHOLD_=str(1 << 40),
         MALLOC_TOP_PAD_=str(64 << 20),
         MALLOC_MMAP_THRESHOLD_=str(32 << 20),

@@ -1,0 +1,48 @@
+"""Which cores the threads of a timed process wake on.
+
+The threads of a stopped process wake all at once, when the one that times it still has a core of
+its own, and the system puts them beside each other on what is left. They stay there for some
+milliseconds, so that a kernel on two threads was timed as if it had one, or slower, where threads
+waited for each other; in a process that is not stopped they find the free core long before. So the
+threads of pools are kept off one core, which is for the thread that calls them, and the one that
+times off that core too. All contenders are placed alike. See `benchmarks/threads.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def spread(pid: int) -> Iterator[None]:
+    """Keep the calling thread, and all but the first of a stopped process, off the first core.
+
+    The first thread of the process may run anywhere, and so may threads that it starts from now
+    on: these are found when it is let go the next time.
+
+    Args:
+        pid: The process. One that has ended, or may not be touched, is left as it is.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) == 1:
+        yield
+        return
+    others = set(cores[1:])
+    for thread in _threads(pid):
+        if thread != pid:
+            with suppress(OSError):
+                os.sched_setaffinity(thread, others)
+    os.sched_setaffinity(0, others)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def _threads(pid: int) -> list[int]:
+    """Of a process; none if it has ended."""
+    with suppress(OSError):
+        return [int(thread) for thread in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208
+    return []
