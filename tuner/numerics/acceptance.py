@@ -94,7 +94,7 @@ def expect(
     correct drafts against an E_pert or E_ref that is tiny by luck at single elements:
 
     1. A perturbation is x (1 + u s) with |s| uniform on [1/2, 3/2] (root mean square 1) and a
-       random sign, instead of s = +1 or -1. With equal magnitudes the four perturbations of
+       random sign, instead of s = +1 or -1. With equal magnitudes all perturbations of
        `a*b - c*d` near a*b = c*d cancel exactly at 2% of the elements; with continuous ones
        practically never.
     2. E_pert is at least half the median of the positive max(E_pert, E_ref) of the result. That is

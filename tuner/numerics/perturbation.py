@@ -16,6 +16,10 @@ from outpace.tuner.numerics.oracle import Oracle
 Array = np.ndarray[Any, Any]
 
 _PERTURBATIONS = 4
+_MORE_PERTURBATIONS = 8
+"""Where results are small: of many elements, a few move little under all of four perturbations."""
+_SMALL = 20_000
+"""Elements of results."""
 _NATIVE_PERTURBATIONS = 16
 
 
@@ -59,7 +63,9 @@ def high_shift(
             values[a.name] = value
         return oracle.high(values, sizes)
 
-    return _largest_shift(high, (perturbed() for _ in range(_PERTURBATIONS)))
+    elements = sum(result.size for result in high)
+    runs = _MORE_PERTURBATIONS if elements <= _SMALL else _PERTURBATIONS
+    return _largest_shift(high, (perturbed() for _ in range(runs)))
 
 
 def native_shift(
