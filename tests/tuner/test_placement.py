@@ -1,0 +1,56 @@
+"""Where the threads of a timed process may run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from outpace.tuner.placement import spread
+
+pytestmark = pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2, reason="with one core there is nothing to choose"
+)
+THREADED = """
+import threading
+for _ in range(2):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+print("started", flush=True)
+input()
+"""
+
+
+@pytest.fixture
+def threaded():
+    """A process with two threads besides its first one."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", THREADED], stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        yield process.pid
+        process.kill()
+
+
+def test_threads_of_pools_and_the_judge_leave_a_core_to_the_one_that_calls(threaded):
+    cores = os.sched_getaffinity(0)
+    others = cores - {min(cores)}
+    with spread(threaded):
+        assert os.sched_getaffinity(0) == others
+        threads = [int(path.name) for path in Path(f"/proc/{threaded}/task").iterdir()]
+        allowed = {thread: os.sched_getaffinity(thread) for thread in threads}
+    assert len(allowed) == 3
+    assert allowed.pop(threaded) == cores
+    assert all(found == others for found in allowed.values())
+    assert os.sched_getaffinity(0) == cores
+
+
+def test_a_process_that_has_ended_is_left_alone():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    cores = os.sched_getaffinity(0)
+    with spread(ended.pid):
+        pass
+    assert os.sched_getaffinity(0) == cores
