@@ -12,8 +12,9 @@ import numpy as np
 
 from outpace.codegen.dims import parse_dim, shape_of, split_dims
 from outpace.codegen.domain import free_names, holds, reduction_length
+from outpace.codegen.splitting import read_reduce, read_split, refuse_uncuttable
 from outpace.errors import ContractError
-from outpace.model import Argument, Block, Contract, Output, Tolerance, Workload
+from outpace.model import Argument, Contract, Output, Reduced, Split, Tolerance, Workload
 
 SUPPORTED_DTYPES = (
     "bool",
@@ -45,7 +46,9 @@ def build_contract(
     reduction: str | None = None,
     tolerance: float | Tolerance | None = None,
     reproducible: bool = False,
-    split: Mapping[str, Block] | None = None,
+    split: Mapping[str, Split] | None = None,
+    steps: str | None = None,
+    reduce: Mapping[str, Reduced] | None = None,
 ) -> Contract:
     """Read a function's annotations and options.
 
@@ -65,7 +68,9 @@ def build_contract(
         reduction=reduction,
         tolerance=_tolerance(tolerance),
         reproducible=reproducible,
-        split=dict(split or {}),
+        split=read_split(split, dims),
+        steps=steps,
+        reduce=read_reduce(reduce, outputs),
     )
     _refuse_contradictions(fn, contract)
     return contract
@@ -267,7 +272,7 @@ def _tolerance(given: float | Tolerance | None) -> Tolerance | None:
 
 
 def _refuse_contradictions(fn: Callable[..., Any], contract: Contract) -> None:
-    _refuse_split(contract)
+    refuse_uncuttable(contract)
     _refuse_undetermined_dims(fn, contract)
     names = size_names(contract)
     if contract.where is not None:
@@ -293,18 +298,6 @@ def _refuse_contradictions(fn: Callable[..., Any], contract: Contract) -> None:
                 f"where={contract.where!r}"
             )
         reduction_length(contract, workload.sizes)
-
-
-def _refuse_split(contract: Contract) -> None:
-    unknown = set(contract.split) - set(contract.dims)
-    if unknown:
-        raise ContractError(f"split names {sorted(unknown)}; the dims are {list(contract.dims)}")
-    for dim, block in contract.split.items():
-        halos = block.halo if isinstance(block.halo, tuple) else (block.halo,)
-        if min(halos) < 0 or block.minimum < 1:
-            raise ContractError(
-                f"split of {dim!r} is {block}; a halo is at least 0 and a minimum at least 1"
-            )
 
 
 def _refuse_undetermined_dims(fn: Callable[..., Any], contract: Contract) -> None:

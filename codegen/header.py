@@ -6,7 +6,8 @@ It is an object with any of
 - `idea`: a few words that name the draft;
 - `parameters`: name to declaration, see `outpace.codegen.parameters`;
 - `constraints`: expressions over the parameters, all of which must hold;
-- `flags`: options of the language.
+- `flags`: options of the language;
+- `plan`: the launch plan of a draft in CUDA, see `outpace.codegen.cuda`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _KINDS = (
     ("parameters", dict, "object"),
     ("constraints", list, "array"),
     ("flags", dict, "object"),
+    ("plan", dict, "object"),
     ("idea", str, "string"),
     ("language", str, "string"),
 )
@@ -71,7 +73,8 @@ def declared_draft(
         provenance: The idea of the header takes the place of its idea.
 
     Raises:
-        DraftError: The header names another language, or a parameter or constraint is malformed.
+        DraftError: The header names another language, or a parameter, a constraint or the plan is
+            malformed.
     """
     if header.get("language", language) != language:
         raise DraftError(f"the draft says it is {header['language']}, not {language}")
@@ -79,6 +82,8 @@ def declared_draft(
     parameters = tuple(read_parameter(name, declared[name]) for name in declared)
     constraints = tuple(map(str, header.get("constraints", [])))
     constraints_of(parameters, constraints)
+    if "plan" in header:
+        source = _planned(header["plan"], language, source)
     return Draft(
         language,
         source,
@@ -87,6 +92,18 @@ def declared_draft(
         header.get("flags", {}),
         msgspec.structs.replace(provenance, idea=header.get("idea", provenance.idea)),
     )
+
+
+def _planned(plan: Any, language: str, source: str) -> str:
+    """Source that carries its launch plan."""
+    if language != "cuda":
+        raise DraftError(f"drafts in {language} have no plan; take `plan` out of the header line")
+    from outpace.codegen.cuda import parse_plan, with_plan  # noqa: PLC0415  (imports on demand)
+
+    try:
+        return with_plan(parse_plan(plan), source)
+    except DraftError as error:
+        raise DraftError(f"the launch plan: {error}") from error
 
 
 def _strings(value: Any) -> Iterator[str]:

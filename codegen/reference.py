@@ -30,7 +30,7 @@ from outpace.codegen.structured import (
     structures_of,
 )
 from outpace.errors import ContractError, ReferenceError_
-from outpace.model import Block, Contract, Tolerance
+from outpace.model import Contract, Reduced, Split, Tolerance
 
 InputsCallable = Callable[[dict[str, int], Any], Mapping[str, Any]]
 Inputs = Mapping[str, Distribution] | InputsCallable | Recorded
@@ -47,7 +47,9 @@ class ReferenceOptions:
     reduction: str | None = None
     tolerance: float | Tolerance | None = None
     reproducible: bool = False
-    split: Mapping[str, Block] | None = None
+    split: Mapping[str, Split] | None = None
+    steps: str | None = None
+    reduce: Mapping[str, Reduced] | None = None
 
 
 class Reference:
@@ -95,6 +97,8 @@ class Reference:
             tolerance=o.tolerance,
             reproducible=o.reproducible,
             split=o.split,
+            steps=None if o.steps is None else flat_name(self.structures, o.steps),
+            reduce=o.reduce,
         )
         if isinstance(o.inputs, Mapping):
             _refuse_misfits(self.name, contract, self._distributions(o.inputs))

@@ -11,7 +11,7 @@ from outpace import environment
 from outpace.codegen.reference import Inputs, Reference, ReferenceOptions
 from outpace.errors import ContractError
 from outpace.kernels.forking import GUARD
-from outpace.model import Block, Tolerance
+from outpace.model import Reduced, Split, Tolerance
 
 if TYPE_CHECKING:
     from outpace.kernels.serve import Explanation, Server
@@ -128,7 +128,9 @@ def optimize(
     reduction: str | None = None,
     tolerance: float | Tolerance | None = None,
     reproducible: bool = False,
-    split: Mapping[str, Block] | None = None,
+    split: Mapping[str, Split] | None = None,
+    steps: str | None = None,
+    reduce: Mapping[str, Reduced] | None = None,
 ) -> Callable[[Callable[..., R]], OptimizedFunction[R]]:
     """Declare a function as a reference, and run its promotions where it is called.
 
@@ -143,13 +145,27 @@ def optimize(
         reduction: Expression for the number of terms that are summed into one result.
         tolerance: A relative tolerance, or a `Tolerance`, instead of the derived acceptance rule.
         reproducible: Forbid reassociation of sums.
-        split: Dims that may be cut over ranks, each with its `Block`.
+        split: Dims that may be cut over ranks, each as a `Block`, `Ring` or `Pencil`; `Replicated`
+            says that a dim stays whole. `outpace check-annotation` proves it.
+        steps: Name of the int argument that counts time steps: the halo of a `Block` is that of
+            one step.
+        reduce: By name (`out`, or `out0`, `out1` of a tuple), outputs that are reductions over the
+            dims that are cut.
 
     Returns:
         A decorator that gives an `OptimizedFunction`.
     """
     options = ReferenceOptions(
-        workloads, inputs, mutates, where, reduction, tolerance, reproducible, split
+        workloads,
+        inputs,
+        mutates,
+        where,
+        reduction,
+        tolerance,
+        reproducible,
+        split,
+        steps,
+        reduce,
     )
 
     def decorate(fn: Callable[..., R]) -> OptimizedFunction[R]:
@@ -168,7 +184,9 @@ def reference(
     reduction: str | None = None,
     tolerance: float | Tolerance | None = None,
     reproducible: bool = False,
-    split: Mapping[str, Block] | None = None,
+    split: Mapping[str, Split] | None = None,
+    steps: str | None = None,
+    reduce: Mapping[str, Reduced] | None = None,
 ) -> OptimizedFunction[R]:
     """The same as `optimize`, for a function that one does not own; `fn` stays as it is."""
     return optimize(
@@ -180,6 +198,8 @@ def reference(
         tolerance=tolerance,
         reproducible=reproducible,
         split=split,
+        steps=steps,
+        reduce=reduce,
     )(fn)
 
 

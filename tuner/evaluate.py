@@ -122,7 +122,7 @@ def build_and_check(
         )
     language = language_named(variant.draft.language)
     try:
-        build = _write_source(f"draft{language.suffix}", language.bind(variant))
+        build = write_source(f"draft{language.suffix}", language.bind(variant))
     except SyntaxError as error:
         return trial_of(variant, Status.BUILD_FAILED, f"does not compile: {error}")
     start = partial(
@@ -184,7 +184,7 @@ def _run_all(reference: Reference, checked: CheckedReference, builder: Worker) -
             raise
 
 
-def _write_source(name: str, source: str) -> TemporaryDirectory[str]:
+def write_source(name: str, source: str) -> TemporaryDirectory[str]:
     """A new folder with this file: what an earlier run of a draft left must never be read."""
     parent = environment.cache_dir() / "judged"
     try:

@@ -18,6 +18,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -127,6 +128,7 @@ class Worker:
         start_limit: float = START_LIMIT,
         awaited: bool = True,
         interpreter: Path | None = None,
+        pooled: bool = False,
     ) -> None:
         """Start the process and wait until it has built or loaded.
 
@@ -143,6 +145,7 @@ class Worker:
             start_limit: Seconds to load; a build needs more than a load from its cache.
             awaited: False to return at once; call `wait_until_loaded` then, before anything else.
             interpreter: Another Python for the reference, as for `launch.start`.
+            pooled: Whether the caller only waits for other threads, which then need every core.
 
         Raises:
             Failure: It did not build or load; the process has been ended.
@@ -152,6 +155,7 @@ class Worker:
         self.grade = Grade.D
         self.compiles_late = False
         self._is_reference = variant is None
+        self._pooled = pooled
         self._rng = np.random.default_rng()
         self._placed: list[list[Placed | None]] = []
         folder = folder.resolve()
@@ -299,7 +303,7 @@ class Worker:
         Raises:
             Failure: It crashed, raised, or took longer than `limit` seconds.
         """
-        with spread(self.pid):
+        with nullcontext() if self._pooled else spread(self.pid):
             begin = time.perf_counter_ns()  # before SIGCONT: the draft may run from there
             self.resume()
             self._write(b"g", limit, "taking the request")

@@ -1,4 +1,4 @@
-"""The drafter that needs no model: plain Numba, and loop nests in Numba and C."""
+"""The drafter that needs no model: plain Numba, and loop nests in Numba, C and CUDA."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from outpace.codegen.drafters.plain import plain_source
 from outpace.codegen.nests.c.emit import COptions, c_source
 from outpace.codegen.nests.c.parameters import PARALLEL
 from outpace.codegen.nests.c.prepare import prepared
+from outpace.codegen.nests.cuda.drafts import cuda_drafts
 from outpace.codegen.nests.ir import Program
 from outpace.codegen.nests.lift import lift
 from outpace.codegen.nests.numba.emit import NumbaOptions, numba_source
 from outpace.codegen.nests.numba.segments import has_library_calls, segmented_source
+from outpace.codegen.nests.rewriting.binned import binned
 from outpace.codegen.nests.rewriting.fuse import fused
 from outpace.codegen.nests.rewriting.hoist import hoisted
 from outpace.codegen.nests.rewriting.inline import inlined
@@ -27,11 +29,11 @@ from outpace.model import Draft, Parameter, Provenance
 
 PLAIN_IDEA = "plain numba"
 """The idea of the draft that every table compares with."""
-_LANGUAGES = frozenset({"numba", "c"})
+_LANGUAGES = frozenset({"numba", "c", "cuda"})
 
 
 class BuiltinDrafter:
-    """Drafts in Numba and C, all in the first round."""
+    """Drafts in Numba, C and CUDA, all in the first round."""
 
     name = "builtin"
 
@@ -50,6 +52,8 @@ class BuiltinDrafter:
         except NotLifted as error:
             notes.append(f"{task.reference.name}: not lifted to loops: {error}")
         else:
+            if "cuda" in task.languages:
+                drafts += cuda_drafts(task, self.name, program, notes)
             if "c" in task.languages:
                 drafts += self._in_c(task, program, notes)
             if "numba" in task.languages:
@@ -128,11 +132,21 @@ def numba_forms(program: Program) -> Iterator[tuple[str, Program]]:
 def c_forms(program: Program, *, reorder: bool) -> Iterator[tuple[str, Program]]:
     """What it becomes for C; forms that turn out the same are one."""
     seen: list[Program] = []
-    for idea, form in numba_forms(unrolled(program)):
+    program = unrolled(program)
+    forms = [*(_binned_form(program) if reorder else ()), *numba_forms(program)]
+    for idea, form in forms:
         final = prepared(form, reorder=reorder)
         if final not in seen:
             seen.append(final)
             yield idea, final
+
+
+def _binned_form(program: Program) -> Iterator[tuple[str, Program]]:
+    """With sums over masks in one pass, where there are any."""
+    program = inlined(ping_ponged(program))
+    form = binned(program)
+    if form != program:
+        yield "binned", hoisted(reused(fused(form)))
 
 
 def _without_repeats(drafts: list[Draft]) -> tuple[Draft, ...]:

@@ -28,6 +28,10 @@ def language_named(name: str) -> Language:
         from outpace.kernels.languages.mpi import MPI  # noqa: PLC0415
 
         return MPI
+    if name == "cuda":
+        from outpace.kernels.languages.cuda import CUDA  # noqa: PLC0415
+
+        return CUDA
     raise UsageError(f"no language {name!r}; there are {', '.join(LANGUAGES)}")
 
 
@@ -42,7 +46,7 @@ def language_of(path: Path) -> Language:
     Raises:
         UsageError: No language has it; the message lists those that are known.
     """
-    languages = [language_named(name) for name in LANGUAGES]
+    languages = [language_named(name) for name in (*LANGUAGES, "cuda")]
     for language in languages:
         if path.suffix == language.suffix:
             return language

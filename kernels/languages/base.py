@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from outpace.codegen.cuda.draft import planned
 from outpace.codegen.header import declared_draft, read_header
 from outpace.codegen.parameters import write_parameter
 from outpace.codegen.visible import hidden_character
@@ -100,6 +101,9 @@ def render_draft(draft: Draft, language: Language) -> str:
         header["constraints"] = list(draft.constraints)
     if draft.flags:
         header["flags"] = draft.flags
-    if not header and not draft.source.startswith(f"{language.comment} {MARK}"):
-        return draft.source
-    return f"{language.comment} {MARK} {json.dumps(header)}\n{draft.source}"
+    source = draft.source
+    if language.name == "cuda" and (carried := planned(source)) is not None:
+        header["plan"], source = carried
+    if not header and not source.startswith(f"{language.comment} {MARK}"):
+        return source
+    return f"{language.comment} {MARK} {json.dumps(header)}\n{source}"

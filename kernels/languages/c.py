@@ -8,7 +8,6 @@ with the value true, from `FLAGS`: none of them names a file, a program or a plu
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from outpace.kernels.languages.base import (
 )
 from outpace.kernels.languages.c_entry import declaration, entry_source, load_entry
 from outpace.kernels.languages.compilers import Compiler, CompilerError, find_compiler, refusal
+from outpace.kernels.languages.macros import macros, without_own_definitions
 from outpace.model import Contract, Draft, Parameter, Provenance, Scalar, Variant
 
 FLAGS = frozenset(
@@ -82,8 +82,6 @@ _LINK = (
 )
 """The flags of a draft are no part of it: linked with -ffast-math, a library flushes subnormals of
 the whole process to zero from the moment it is loaded."""
-
-_LEAST = -(2**63)
 
 
 class CLanguage:
@@ -170,13 +168,8 @@ def _read(text: str, contract: Contract) -> _Recipe:
     except DraftError as error:
         raise InvalidDraft(str(error)) from error
     source = draft.source if draft.source == text else f"\n{draft.source}"
-    macros = ""
-    for name, value in ((p.name, p.values[0]) for p in draft.parameters):
-        macros += f"#define {name} {_macro(value)}\n"
-        # A definition of the draft's own would win, and all its variants would be the same.
-        own = re.compile(rf"^([ \t]*#[ \t]*define[ \t]+){re.escape(name)}\b", re.MULTILINE)
-        source = own.sub(rf"\g<1>{name}_of_draft", source)
-    return _Recipe(contract, macros, source, _options(draft.flags))
+    source = without_own_definitions(source, draft.parameters)
+    return _Recipe(contract, macros(draft.parameters), source, _options(draft.flags))
 
 
 def _options(flags: Mapping[str, Scalar]) -> tuple[str, ...]:
@@ -192,17 +185,6 @@ def _options(flags: Mapping[str, Scalar]) -> tuple[str, ...]:
                 f'compiler, as in {{"-ffast-math": true}}, among {", ".join(sorted(FLAGS))}'
             )
     return tuple(sorted(name for name, value in flags.items() if value))
-
-
-def _macro(value: Scalar) -> str:
-    """A parameter as C reads it; text becomes tokens, such as the name of a type."""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, str):
-        return value
-    if value == _LEAST:  # in C a minus sign is no part of a number
-        return f"({_LEAST + 1} - 1)"
-    return f"({value!r})"
 
 
 # --- Building -----------------------------------------------------------------------------------

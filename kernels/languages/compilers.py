@@ -97,7 +97,7 @@ def find_compiler() -> Compiler:
     for program, *arguments in [words] if words else [[name] for name in _CANDIDATES]:
         path = shutil.which(program)
         if path is not None:
-            return Compiler((path, *arguments), _identity(Path(path)))
+            return Compiler((path, *arguments), identity_of(Path(path)))
     missing = f"CC names {named!r}, which is not there" if words else "there is no C compiler"
     raise EnvironmentError_(f"{missing}; {_HINT}")
 
@@ -119,7 +119,7 @@ def refusal(compiler: Compiler) -> str | None:
     return None
 
 
-def _identity(path: Path) -> str:
+def identity_of(path: Path) -> str:
     """The program behind all links, by size and time: running it would take a process."""
     program = path.resolve()
     status = program.stat()

@@ -9,7 +9,6 @@ BEFORE = "outpace_before.h"
 """Stands before every draft: the fixed-width integers, then the parameters."""
 
 _INTEGERS = """\
-#pragma once
 typedef signed char int8_t;
 typedef short int16_t;
 typedef int int32_t;
@@ -20,6 +19,9 @@ typedef unsigned int uint32_t;
 typedef unsigned long long uint64_t;
 typedef long long intptr_t;
 typedef unsigned long long uintptr_t;
+"""
+_INTEGER_LIMITS = """\
+#pragma once
 #ifndef INT64_MAX
 #define INT32_MIN (-2147483647 - 1)
 #define INT32_MAX 2147483647
@@ -72,14 +74,19 @@ _MATH = """\
 #define M_SQRT1_2 0.70710678118654752440
 #endif
 """
+_ASSERT = """\
+#ifndef assert
+#define assert(condition) ((condition) ? (void)0 : __trap())
+#endif
+"""
 _EMPTY = "#pragma once\n"
 
 
 def device_headers(macros: str) -> dict[str, str]:
     """Texts by name, `BEFORE` with these definitions among them."""
     return {
-        BEFORE: f"#include <stdint.h>\n{macros}",
-        "stdint.h": _INTEGERS,
+        BEFORE: f"#pragma once\n{_INTEGERS}{macros}",
+        "stdint.h": _INTEGER_LIMITS,
         "cstdint": "#include <stdint.h>\n",
         "limits.h": _LIMITS,
         "climits": "#include <limits.h>\n",
@@ -87,6 +94,8 @@ def device_headers(macros: str) -> dict[str, str]:
         "cfloat": "#include <float.h>\n",
         "math.h": _MATH,
         "cmath": "#include <math.h>\n",
+        "assert.h": _ASSERT,
+        "cassert": "#include <assert.h>\n",
         "stddef.h": _EMPTY,
         "cstddef": _EMPTY,
         "stdio.h": _EMPTY,

@@ -1,7 +1,7 @@
 """NVIDIA's runtime compiler, which makes cubins for any architecture on machines without a GPU.
 
-It is called through ctypes (`nvrtc.h`), so that compiling needs no CuPy. The library and the headers
-come from the wheels of the extras `cuda12` and `cuda13`, else from a toolkit of the system.
+It is called through ctypes (`nvrtc.h`), so that compiling needs no CuPy. The library and the
+headers come from the wheels of the extras `cuda12` and `cuda13`, else from a toolkit of the system.
 """
 
 from __future__ import annotations
@@ -60,6 +60,15 @@ class Nvrtc:
         major, minor = ctypes.c_int(), ctypes.c_int()
         self._call("nvrtcVersion", ctypes.byref(major), ctypes.byref(minor))
         return f"{major.value}.{minor.value}"
+
+    @property
+    def architectures(self) -> tuple[str, ...]:
+        """For which it compiles, such as `sm_90`."""
+        count = ctypes.c_int()
+        self._call("nvrtcGetNumSupportedArchs", ctypes.byref(count))
+        numbers = (ctypes.c_int * count.value)()
+        self._call("nvrtcGetSupportedArchs", numbers)
+        return tuple(f"sm_{number}" for number in numbers)
 
     def compile(
         self,

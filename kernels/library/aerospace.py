@@ -113,6 +113,7 @@ def cavity_flow(
     },
     inputs={"u": Uniform(-1, 1)},
     split={"y": Block(halo=1), "x": Block(halo=1)},
+    steps="steps",
 )
 def jacobi_2d(u: Float64[np.ndarray, "y x"], steps: int) -> Float64[np.ndarray, "y x"]:
     """Relax the Laplace equation on a rectangle by Jacobi sweeps, boundary held fixed.

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 import outpace
+from outpace import Ring
 
 
 def _cluster(sizes: dict[str, int], rng: np.random.Generator) -> dict[str, Any]:
@@ -38,6 +39,8 @@ def _acceleration(
         "large": {"n": 700, "steps": 5},
     },
     inputs=_cluster,
+    split={"n": Ring()},
+    steps="steps",
     reduction="n",
 )
 def nbody(

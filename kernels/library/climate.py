@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float64
 
 import outpace
-from outpace import Block, Uniform
+from outpace import Block, Boundary, Uniform
 
 
 @outpace.optimize(
@@ -72,6 +72,7 @@ def hdiff(
     },
     inputs={"temperature": Uniform(250, 310), "r": Uniform(0.05, 0.15)},
     split={"z": Block(halo=1), "y": Block(halo=1), "x": Block(halo=1)},
+    steps="steps",
 )
 def heat_3d(
     temperature: Float64[np.ndarray, "z y x"],
@@ -112,3 +113,93 @@ def heat_3d(
             - 6.0 * T[1:-1, 1:-1, 1:-1]
         )
     return T
+
+
+@outpace.optimize(
+    workloads={
+        "small": {"n": 4096, "steps": 50},
+        "large": {"n": 1048576, "steps": 20},
+    },
+    inputs={"q": Uniform(-1, 1), "courant": Uniform(0.1, 0.9)},
+    split={"n": Block(halo=1, boundary=Boundary.PERIODIC)},
+    steps="steps",
+)
+def advect_1d(
+    q: Float64[np.ndarray, "n"],
+    courant: float,
+    steps: int,
+) -> Float64[np.ndarray, "n"]:
+    """Carry a tracer along a circle of latitude by the Lax-Wendroff scheme.
+
+    With the Courant number C and cells counted round the circle::
+
+        q'(i) = q(i) - C / 2 * (q(i+1) - q(i-1)) + C**2 / 2 * (q(i+1) - 2 * q(i) + q(i-1))
+
+    The scheme is of second order, conserves the sum of q, and is stable for |C| <= 1.
+
+    Args:
+        q: the tracer in each cell; any unit. It is not changed.
+        courant: C = u * dt / h, dimensionless.
+        steps: number of time steps.
+
+    Returns:
+        The tracer after `steps` steps, float64, a new array.
+
+    References:
+        P. Lax and B. Wendroff, "Systems of Conservation Laws", Communications on Pure and Applied
+        Mathematics 13 (1960), 217-237.
+    """
+    here = q.copy()
+    for _ in range(steps):
+        before, after = np.roll(here, 1, axis=0), np.roll(here, -1, axis=0)
+        slope = after - before
+        bend = after - 2.0 * here + before
+        here = here - 0.5 * courant * slope + 0.5 * courant * courant * bend
+    return here
+
+
+@outpace.optimize(
+    workloads={
+        "small": {"z": 24, "y": 32, "x": 40, "steps": 10},
+        "large": {"z": 96, "y": 96, "x": 96, "steps": 10},
+    },
+    inputs={"c": Uniform(0, 1), "r": Uniform(0.05, 0.15)},
+    split={
+        "z": Block(halo=1, boundary=Boundary.PERIODIC),
+        "y": Block(halo=1, boundary=Boundary.PERIODIC),
+        "x": Block(halo=1, boundary=Boundary.PERIODIC),
+    },
+    steps="steps",
+)
+def diffuse_3d(
+    c: Float64[np.ndarray, "z y x"],
+    r: float,
+    steps: int,
+) -> Float64[np.ndarray, "z y x"]:
+    """Diffuse a concentration in a box that repeats itself in all directions.
+
+    One explicit Euler step, the sum running over the six neighbours q of p, across the ends too::
+
+        c'(p) = c(p) + r * (sum of c(q) - 6 * c(p)),    r = kappa * dt / h**2
+
+    The scheme conserves the sum of c and is stable for 0 <= r <= 1/6.
+
+    Args:
+        c: initial concentration; any unit. It is not changed.
+        r: mesh Fourier number, dimensionless.
+        steps: number of time steps.
+
+    Returns:
+        The concentration after `steps` steps, float64, a new array.
+
+    References:
+        K. W. Morton and D. F. Mayers, "Numerical Solution of Partial Differential Equations",
+        2nd edition, Cambridge University Press 2005, chapter 3.
+    """
+    old = c.copy()
+    for _ in range(steps):
+        around = np.roll(old, 1, axis=0) + np.roll(old, -1, axis=0)
+        around = around + np.roll(old, 1, axis=1) + np.roll(old, -1, axis=1)
+        around = around + np.roll(old, 1, axis=2) + np.roll(old, -1, axis=2)
+        old = old + r * (around - 6.0 * old)
+    return old

@@ -1,10 +1,10 @@
-"""Dense array kernels of learning and signal processing."""
+"""Dense array kernels of linear algebra, learning and signal processing."""
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Complex128, Float32, Float64
 
 import outpace
-from outpace import Block, Normal, Uniform
+from outpace import Block, Normal, Pencil, Reduced, Ring, Uniform
 
 
 @outpace.optimize(
@@ -82,3 +82,123 @@ def conv2d(
             window = image[:, r : r + rows, s : s + cols, :]
             out += np.tensordot(window, kernel[r, s], axes=1)
     return out
+
+
+@outpace.optimize(
+    workloads={
+        "small": {"m": 128, "k": 128, "n": 128},
+        "large": {"m": 768, "k": 768, "n": 768},
+    },
+    inputs={"a": Uniform(-1, 1), "b": Uniform(-1, 1)},
+    split={"m": Block(), "n": Block(), "k": Ring()},
+    reduction="k",
+)
+def matmul(
+    a: Float64[np.ndarray, "m k"],
+    b: Float64[np.ndarray, "k n"],
+) -> Float64[np.ndarray, "m n"]:
+    """Multiply two matrices.
+
+    The product of linear algebra::
+
+        out[i, j] = sum over l of a[i, l] * b[l, j]
+
+    Args:
+        a: left factor, any unit.
+        b: right factor, any unit.
+
+    Returns:
+        The product, float64.
+
+    References:
+        R. A. van de Geijn and J. Watts, "SUMMA: Scalable Universal Matrix Multiplication
+        Algorithm", Concurrency: Practice and Experience 9 (1997), 255-274.
+    """
+    return a @ b
+
+
+@outpace.optimize(
+    workloads={
+        "small": {"y": 300, "x": 200},
+        "large": {"y": 4000, "x": 3000},
+    },
+    inputs={"a": Uniform(-1, 1)},
+    split={"y": Pencil(), "x": Pencil()},
+)
+def transpose(a: Float64[np.ndarray, "y x"]) -> Float64[np.ndarray, "x y"]:
+    """Exchange the axes of a matrix in memory.
+
+    Only the order of the elements changes::
+
+        out[j, i] = a[i, j]
+
+    Args:
+        a: any matrix. It is not changed.
+
+    Returns:
+        The transposed matrix, float64, a new C-contiguous array.
+
+    References:
+        J. Choi, J. J. Dongarra and D. W. Walker, "Parallel Matrix Transpose Algorithms on
+        Distributed Memory Concurrent Computers", Parallel Computing 21 (1995), 1387-1405.
+    """
+    return a.T.copy()
+
+
+@outpace.optimize(
+    workloads={
+        "small": {"y": 128, "x": 96},
+        "large": {"y": 1024, "x": 1024},
+    },
+    inputs={"signal": Normal(0, 1)},
+    split={"y": Pencil(), "x": Pencil()},
+    where="y >= 1 and x >= 1",
+)
+def fft2(signal: Complex128[np.ndarray, "y x"]) -> Complex128[np.ndarray, "y x"]:
+    """Transform a field into its two-dimensional discrete Fourier coefficients.
+
+    In the usual sign and without a factor::
+
+        out[p, q] = sum over j, k of signal[j, k] * exp(-2 pi i * (p * j / y + q * k / x))
+
+    Args:
+        signal: samples on a regular grid, any unit.
+
+    Returns:
+        The coefficients, lowest frequencies first, complex128.
+
+    References:
+        J. W. Cooley and J. W. Tukey, "An Algorithm for the Machine Calculation of Complex Fourier
+        Series", Mathematics of Computation 19 (1965), 297-301.
+    """
+    return np.fft.fft2(signal)
+
+
+@outpace.optimize(
+    workloads={
+        "small": {"n": 100_000},
+        "large": {"n": 4_000_000},
+    },
+    inputs={"x": Uniform(-1, 1), "y": Uniform(-1, 1)},
+    split={"n": Block()},
+    reduce={"out": Reduced()},
+)
+def dot(x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]) -> float:
+    """Take the inner product of two vectors.
+
+    The sum of the products of their elements::
+
+        out = sum over i of x[i] * y[i]
+
+    Args:
+        x: any vector.
+        y: another one.
+
+    Returns:
+        The inner product.
+
+    References:
+        T. Ogita, S. M. Rump and S. Oishi, "Accurate Sum and Dot Product", SIAM Journal on
+        Scientific Computing 26 (2005), 1955-1988.
+    """
+    return float(np.sum(x * y))

@@ -14,22 +14,42 @@ if TYPE_CHECKING:
     from outpace.errors import OutpaceError
     from outpace.kernels.optimize import optimize, reference
     from outpace.kernels.usage import Used, used
-    from outpace.model import Block, Contract, Draft, Promotion, Status, Tolerance, Trial
+    from outpace.model import (
+        Block,
+        Boundary,
+        Combination,
+        Contract,
+        Draft,
+        Pencil,
+        Promotion,
+        Reduced,
+        Replicated,
+        Ring,
+        Status,
+        Tolerance,
+        Trial,
+    )
     from outpace.tuner.api import judge, tune
 
     __version__: str
 
 __all__ = [
     "Block",
+    "Boundary",
     "Choice",
+    "Combination",
     "Constant",
     "Contract",
     "Draft",
     "Integers",
     "Normal",
     "OutpaceError",
+    "Pencil",
     "Promotion",
     "Recorded",
+    "Reduced",
+    "Replicated",
+    "Ring",
     "Status",
     "Tolerance",
     "Trial",
@@ -49,7 +69,21 @@ _HOMES = {
     "outpace.errors": ("OutpaceError",),
     "outpace.kernels.optimize": ("optimize", "reference"),
     "outpace.kernels.usage": ("Used", "used"),
-    "outpace.model": ("Block", "Contract", "Draft", "Promotion", "Status", "Tolerance", "Trial"),
+    "outpace.model": (
+        "Block",
+        "Boundary",
+        "Combination",
+        "Contract",
+        "Draft",
+        "Pencil",
+        "Promotion",
+        "Reduced",
+        "Replicated",
+        "Ring",
+        "Status",
+        "Tolerance",
+        "Trial",
+    ),
     "outpace.tuner.api": ("judge", "tune"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

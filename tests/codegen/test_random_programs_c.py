@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import re
 import subprocess
 from collections import defaultdict
@@ -34,6 +35,7 @@ _OPTIONS = (
     *("-std=c17", "-D_GNU_SOURCE", "-O1", "-march=native", "-fopenmp"),
     *("-fPIC", "-shared", "-w"),
 )
+_NUMBER = itertools.count()
 _NAMED = re.compile(
     r"^[ \t]*#[ \t]*define[ \t]+(\w+)|^static [^(;\n]*?(\w+)\(|^struct (\w+) \{|^\} (\w+);"
     r"|^typedef \w+ (\w+);",
@@ -108,7 +110,8 @@ def kernels(together: list[Written], folder: Path) -> Iterator[Kernel]:
     """The kernels of these programs, from one translation unit."""
     if not together:
         return
-    source, library = folder / "together.c", folder / f"{id(together)}-{together[0].seed}.so"
+    # A name that was loaded before would give the library of then.
+    source, library = folder / "together.c", folder / f"{next(_NUMBER)}.so"
     source.write_text("\n".join(renamed(one, k) for k, one in enumerate(together)))
     flags = [f for f in together[0].source.flags if not f.startswith("-O")]
     subprocess.run(["cc", *_OPTIONS, *flags, "-o", library, source, "-lm"], check=True)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from jaxtyping import Float32, Float64, Int64
 
-from outpace.codegen.distributions import Constant, Integers, Uniform
+from outpace.codegen.distributions import Constant, Integers
 from outpace.codegen.inputs import Case
 from outpace.codegen.reference import Reference, ReferenceOptions
 from outpace.errors import ContractError, UntestableError
-from outpace.model import Block, Tolerance
+from outpace.model import Tolerance
 from outpace.tuner.numerics import selfcheck
 from outpace.tuner.numerics.acceptance import compare
 from outpace.tuner.numerics.oracle import Mode
@@ -295,69 +295,3 @@ def test_a_slow_reference_is_checked_on_the_fewest_cases(monkeypatch):
     assert selfcheck.LEAST_CASES <= len(checked.cases) < 24
     assert len({case.sizes["n"] for case in checked.cases} - {0}) >= selfcheck.LEAST_SIZES
     assert any("is slow" in note for note in checked.notes)
-
-
-# --- Halos ----------------------------------------------------------------------------------------
-
-
-def wide(u: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "n m"]:
-    out = u.copy()
-    out[2:-2] = u[:-4] - u[4:] / 3
-    return out
-
-
-def padded(u: Float64[np.ndarray, "n+4 m"]) -> Float64[np.ndarray, "n m"]:
-    return u[:-4] - u[4:] / 3
-
-
-def upwind(u: Float64[np.ndarray, "n"], steps: int) -> None:
-    for _ in range(steps):
-        u[1:] = u[1:] / 2 + u[:-1] / 3
-
-
-def periodic(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
-    return np.roll(u, 1) / 3 - u
-
-
-def prefix(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
-    return np.cumsum(u)
-
-
-@pytest.mark.parametrize(
-    ("fn", "sizes", "options"),
-    [
-        (wide, NM, {"split": {"n": Block(halo=2), "m": Block(halo=0)}}),
-        (padded, NM, {"split": {"n": Block(halo=2), "m": Block()}}),
-        (upwind, {"n": 500, "steps": 9}, {"split": {"n": Block(halo=(1, 0))}, "mutates": ("u",)}),
-        (periodic, N, {"split": {"n": Block(halo=(1, 0))}}),
-    ],
-)
-def test_halos_that_suffice(fn, sizes, options):
-    checked = check(fn, sizes, **options)
-    assert not any("halo" in note for note in checked.notes)
-
-
-@pytest.mark.parametrize(
-    ("fn", "sizes", "options", "message"),
-    [
-        (wide, NM, {"split": {"n": Block(halo=1)}}, r"split\['n'\] declares halo=1.*halo=2\)"),
-        (padded, NM, {"split": {"n": Block(halo=1)}}, r"halo=1, but out at n=\d+ depends on u at"),
-        (
-            upwind,
-            {"n": 500, "steps": 9},
-            {"split": {"n": Block()}, "mutates": ("u",)},
-            r"halo=0.*write Block\(halo=\(1, 0\)\)",
-        ),
-        (periodic, N, {"split": {"n": Block(halo=(0, 1))}}, r"write Block\(halo=1\)"),
-        (prefix, N, {"split": {"n": Block(halo=3)}}, "leave 'n' out of split"),
-    ],
-)
-def test_halos_that_are_too_small(fn, sizes, options, message):
-    with pytest.raises(ContractError, match=message):
-        check(fn, sizes, **options)
-
-
-def test_a_halo_that_cannot_be_measured_is_noted():
-    checked = check(upwind, {"n": 500, "steps": 9}, mutates=("u",), where="steps != 1",
-                    split={"n": Block()}, inputs={"u": Uniform(-1, 1)})  # fmt: skip
-    assert any("halos of split= were not checked" in note for note in checked.notes)

@@ -1,197 +1,234 @@
-"""Checks that a declared halo covers what one application of a reference reads.
+"""What a reference reads: which cells of the results change when cells of the inputs do.
 
-`split={"y": Block(halo=1)}` promises that cell i of every result depends, along `y`, on cells i - 1
-to i + 1 of every input. Planes of the inputs are redrawn one at a time, and the cells of the
-results that change are located. Int arguments that are no dims (step counts) are set to 1, because
-the promise is about one application.
+`split={"y": Block(halo=1)}` promises that cell i of every result depends, along `y` and for each
+time step, on cells i - 1 to i + 1 of every input. It is put to the test from both ends: single
+cells, at corners and edges first, are changed and the results that change are located; and all
+that lies beyond the halo of a block is drawn anew, after which nothing of the block may differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from outpace.codegen.contract import size_names
-from outpace.codegen.dims import parse_dim, shape_of
-from outpace.codegen.domain import allows
-from outpace.codegen.inputs import MAX_ELEMENTS, Case, draw_inputs
-from outpace.errors import ContractError
-from outpace.model import Argument, Block, Contract, Output
-from outpace.tuner.numerics.oracle import Oracle
-
-Array = np.ndarray[Any, Any]
-
-_EXTENTS = (13, 16, 9, 17, 8, 23, 32, 33, 7, 5, 64)
-_OTHERS = (4, 3, 2, 1)
+from outpace.codegen.dims import parse_dim
+from outpace.codegen.splitting import block_dims, cut_axes, halo_of
+from outpace.model import Argument, Block, Boundary, Contract
+from outpace.tuner.numerics.beyond import Blocks, chosen_blocks, guilty_cells
+from outpace.tuner.numerics.probing import Problem, attempt
+from outpace.tuner.numerics.reads import Cell, Index, Read, chosen_cells, reads_of
 
 
-@dataclass(frozen=True)
-class _Axis:
-    """Where a dim lies in an array: axis number and the constant of `dim + constant`."""
+@dataclass
+class Reach:
+    """How far the reads of one step were seen to go along a dim.
 
-    number: int
-    extra: int
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A run of the reference, and other values for its inputs."""
-
-    sizes: dict[str, int]
-    inputs: dict[str, Any]
-    others: dict[str, Any]
-    results: list[Array]
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A cell of a result that depends on the cell `distance` further along in an argument."""
-
-    result: str
-    cell: int
-    argument: str
-    distance: int
-
-
-def refuse_small_halos(oracle: Oracle, seed: int) -> tuple[str, ...]:
-    """Measure the reach along every split dim.
-
-    Neighbours across the ends of a dim (periodic boundaries) count as neighbours.
-
-    Returns:
-        Notes for a person; one when nothing could be measured.
-
-    Raises:
-        ContractError: A halo is smaller than the reach; names the dim, both numbers and the cells.
+    Attributes:
+        low: Cells down.
+        high: Cells up.
+        wraps: Whether a read went across the ends.
+        count: Reads of wide problems.
     """
-    if not oracle.contract.split:
-        return ()
-    for sizes in _candidate_sizes(oracle.contract):
-        cases = (Case(sizes, seed), Case(sizes, seed + 1))
-        try:
-            inputs, others = (draw_inputs(oracle.reference, case) for case in cases)
-            results = oracle.native(inputs, sizes)
-        except ContractError:
-            raise
-        except Exception:  # noqa: BLE001, S112  (the reference raises at this size; try another)
-            continue
-        for dim, block in oracle.contract.split.items():
-            _check_dim(oracle, dim, block, _Run(sizes, inputs, others, results))
-        return ()
-    return ("the halos of split= were not checked: the reference runs at no small size",)
+
+    low: int = 0
+    high: int = 0
+    wraps: bool = False
+    count: int = 0
 
 
-def _candidate_sizes(contract: Contract) -> Iterator[dict[str, int]]:
-    """Small sizes inside the domain, wide enough along the split dims to see past their halos."""
-    used = set(_dim_names(contract.arguments)) | set(_dim_names(contract.outputs))
-    widest = max(sum(_halo(block)) for block in contract.split.values())
-    for extent in _EXTENTS:
-        if extent < widest + 3:
-            continue
-        for other in (extent, *_OTHERS):
-            sizes = {
-                name: extent if name in contract.split else other if name in used else 1
-                for name in size_names(contract)
-            }
-            if allows(contract, sizes) and _is_small(contract, sizes):
-                yield sizes
+@dataclass
+class ReachTest:
+    """Holds problems against the declared halos, and keeps how far reads went.
 
+    Attributes:
+        contract: What is declared.
+        seen: By dim.
+    """
 
-def _dim_names(parts: Sequence[Argument] | Sequence[Output]) -> list[str]:
-    return [name for part in parts for dim in part.dims or () for name in parse_dim(dim).names]
+    contract: Contract
+    seen: dict[str, Reach] = field(default_factory=dict)
 
+    def violation(self, problem: Problem, rng: np.random.Generator) -> str | None:
+        """The first dependence that the contract does not declare, as a sentence."""
+        bad = []
+        for argument in self.contract.arguments:
+            if cut_axes(self.contract, argument):
+                for index in chosen_cells(self.contract, argument, problem, rng):
+                    bad += self._undeclared(problem, argument, index)
+        return self._sentence(problem, bad) if bad else self._far_violation(problem, rng)
 
-def _is_small(contract: Contract, sizes: Mapping[str, int]) -> bool:
-    shapes = [shape_of(argument.dims or (), sizes) for argument in contract.arguments]
-    shapes += [shape_of(output.dims, sizes) for output in contract.outputs]
-    return max(int(np.prod(shape)) for shape in shapes) <= MAX_ELEMENTS
-
-
-def _halo(block: Block) -> tuple[int, int]:
-    return (block.halo, block.halo) if isinstance(block.halo, int) else block.halo
-
-
-def _axis(part: Argument | Output, dim: str) -> _Axis | None:
-    """The only axis that follows a dim, None if there is none or it is not that simple."""
-    found = [(i, parse_dim(text)) for i, text in enumerate(part.dims or ())]
-    along = [(i, a) for i, a in found if dim in a.names]
-    if len(along) != 1 or along[0][1].terms != ((dim, 1),):
+    def idle_periodic(self) -> str | None:
+        """The sentence about a dim that is declared periodic and never seen to be."""
+        for dim, block in block_dims(self.contract).items():
+            seen = self.seen.get(dim, Reach())
+            if block.boundary is Boundary.PERIODIC and seen.count and not seen.wraps:
+                return (
+                    f"{dim!r} is declared periodic, but no cell at one end of {dim} changes with "
+                    'a cell at the other end; write boundary="fixed"'
+                )
         return None
-    return _Axis(along[0][0], along[0][1].constant)
+
+    def unseen(self) -> str | None:
+        """The sentence about a dim along which nothing was seen to depend on anything."""
+        for dim in block_dims(self.contract):
+            if dim not in self.seen:
+                return (
+                    f"the split of {dim!r} could not be tested: no result was seen to change with "
+                    "any cell; give inputs= under which it does"
+                )
+        return None
+
+    def spare_halos(self) -> list[str]:
+        """Notes about halos that are larger than what was read."""
+        notes = []
+        for dim, block in block_dims(self.contract).items():
+            seen, (low, high) = self.seen.get(dim, Reach()), halo_of(block)
+            if seen.count and (seen.low < low or seen.high < high):
+                notes.append(
+                    f"a halo of {halo_text(seen.low, seen.high)} is enough for {dim!r}: no cell "
+                    "farther away was seen to matter"
+                )
+        return notes
+
+    def _undeclared(self, problem: Problem, argument: Argument, index: Index) -> list[Read]:
+        """Reads of one cell that the contract does not declare; all are taken note of."""
+        reads = list(reads_of(problem, argument, index))
+        for read in reads:
+            self._note(problem, read)
+        return [read for read in reads if not self._is_declared(problem, read)]
+
+    def _note(self, problem: Problem, read: Read) -> None:
+        if not problem.is_wide or problem.steps > 1:
+            return
+        seen = self.seen.setdefault(read.dim, Reach())
+        seen.count += 1
+        if read.distance is None:
+            return
+        seen.low, seen.high = max(seen.low, -read.distance), max(seen.high, read.distance)
+        seen.wraps |= read.distance != read.straight
+
+    def _is_declared(self, problem: Problem, read: Read) -> bool:
+        split = self.contract.split[read.dim]
+        if read.distance is None:
+            return read.result in self.contract.reduce
+        if not isinstance(split, Block):
+            return True
+        low, high = (problem.steps * cells for cells in halo_of(split))
+        return -low <= read.distance <= high
+
+    def _sentence(self, problem: Problem, bad: Sequence[Read]) -> str:
+        """Name the read that is farthest from what is declared."""
+        worst = max(bad, key=lambda read: abs(read.distance or 0))
+        if worst.distance is None:
+            return (
+                f"output {worst.text}, but {worst.result!r} does not have the dim {worst.dim!r}, "
+                f"which is cut, so no rank could compute it from its own block; leave "
+                f"{worst.dim!r} out of split{self._as_reduction(worst.result)}"
+            )
+        block = self.contract.split[worst.dim]
+        assert isinstance(block, Block)
+        declared = halo_text(*halo_of(block))
+        if problem.steps > 1:
+            low, high = (problem.steps * cells for cells in halo_of(block))
+            declared += f" reaches {halo_text(low, high)} in {problem.steps} steps"
+        else:
+            declared = f"is {declared}"
+        return (
+            f"output {worst.text}: {_cells(abs(worst.distance))} away in {worst.dim}, the declared "
+            f"halo {declared} (at {problem.text}); {self._advice(problem, bad, worst)}"
+        )
+
+    def _as_reduction(self, name: str) -> str:
+        """The other way out, for an output of which no axis is cut."""
+        output = next((o for o in self.contract.outputs if o.name == name), None)
+        if output is None or cut_axes(self.contract, output):
+            return ""
+        return f', or declare what it is over the blocks, as in reduce={{"{name}": Reduced("sum")}}'
+
+    def _advice(self, problem: Problem, bad: Sequence[Read], worst: Read) -> str:
+        block, extent = self.contract.split[worst.dim], problem.sizes[worst.dim]
+        assert isinstance(block, Block)
+        along = [read for read in bad if read.dim == worst.dim]
+        if all(self._is_across(problem, block, read.straight, extent) for read in along):
+            return (
+                f"these are neighbours only across the ends of {worst.dim}, so write "
+                'boundary="periodic"'
+            )
+        count = self._count_of_steps(problem, worst)
+        if count is not None:
+            return f'if {count!r} counts time steps, write steps="{count}"'
+        low, high = halo_of(block)
+        ways = [read.distance for read in along if read.distance is not None]
+        low = max(low, *(-(way // problem.steps) for way in ways))
+        high = max(high, *(-(-way // problem.steps) for way in ways))
+        if max(low, high) * problem.steps >= extent // 2:
+            return (
+                f"leave {worst.dim!r} out of split, or write Ring() if every cell may read all "
+                f"of {worst.dim}, Pencil() if it is transformed as a whole"
+            )
+        return f"write Block(halo={low if low == high else (low, high)})"
+
+    def _is_across(self, problem: Problem, block: Block, straight: int, extent: int) -> bool:
+        """Whether cells are neighbours across the ends of a dim that is declared fixed."""
+        low, high = (problem.steps * cells for cells in halo_of(block))
+        across = (straight - extent, straight + extent)
+        return block.boundary is Boundary.FIXED and any(-low <= way <= high for way in across)
+
+    def _count_of_steps(self, problem: Problem, read: Read) -> str | None:
+        """An int argument without whose repetitions the read would be within the halo."""
+        used = {n for p in self.contract.parts for d in p.dims or () for n in parse_dim(d).names}
+        if self.contract.steps is not None:
+            return None
+        for count in self.contract.arguments:
+            if count.is_array or count.name in used or problem.sizes.get(count.name, 0) < 2:
+                continue
+            sizes = {**problem.sizes, count.name: 1}
+            inputs = {**problem.inputs, count.name: 1}
+            once = attempt(problem.oracle, inputs, sizes)
+            if once is None:
+                continue
+            single = Problem(
+                problem.oracle, sizes, 1, inputs, problem.others, once, problem.is_wide
+            )
+            found = list(reads_of(single, _named(self.contract, read.argument), read.source))
+            if found and all(self._is_declared(single, again) for again in found):
+                return count.name
+        return None
+
+    # --- Everything beyond the halo of a block at once --------------------------------------------
+
+    def _far_violation(self, problem: Problem, rng: np.random.Generator) -> str | None:
+        for blocks in chosen_blocks(rng, problem):
+            guilty = guilty_cells(problem, blocks)
+            if guilty:
+                return self._far_sentence(problem, blocks, guilty)
+        return None
+
+    def _far_sentence(self, problem: Problem, blocks: Blocks, guilty: Sequence[Cell]) -> str:
+        if len(guilty) == 1:
+            name, index = guilty[0]
+            bad = self._undeclared(problem, _named(self.contract, name), index)
+            if bad:
+                return self._sentence(problem, bad)
+        cells = ", ".join(f"{dim}={start}:{end}" for dim, (start, end) in blocks.items())
+        names = sorted({name for name, _ in guilty})
+        return (
+            f"the results in the block {cells} (at {problem.text}) change with cells of "
+            f"{', '.join(names)} beyond its halo; leave a dim out of split, or pass what is taken "
+            "over all cells as an argument"
+        )
 
 
-def _check_dim(oracle: Oracle, dim: str, block: Block, run: _Run) -> None:
-    """Refuse a halo that does not cover every dependence found along one dim."""
-    reads = [read for read in _reads(oracle, dim, run) if not _within(read.distance, _halo(block))]
-    if not reads:
-        return
-    low, high = _halo(block)
-    low = max(low, *(-read.distance for read in reads))
-    high = max(high, *(read.distance for read in reads))
-    worst = max(reads, key=lambda read: abs(read.distance))
-    raise ContractError(
-        f"split[{dim!r}] declares halo={block.halo}, but {worst.result} at {dim}={worst.cell} "
-        f"depends on {worst.argument} at {dim}={worst.cell + worst.distance}; write "
-        f"Block(halo={low if low == high else (low, high)}), or leave {dim!r} out of split"
-    )
+def _named(contract: Contract, name: str) -> Argument:
+    return next(argument for argument in contract.arguments if argument.name == name)
 
 
-def _within(distance: int, halo: tuple[int, int]) -> bool:
-    return -halo[0] <= distance <= halo[1]
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
 
 
-def _reads(oracle: Oracle, dim: str, run: _Run) -> Iterator[_Read]:
-    """Which cells of the results change when a plane of an input does."""
-    contract = oracle.contract
-    halo = _halo(contract.split[dim])
-    for argument in contract.arguments:
-        axis = _axis(argument, dim)
-        if axis is None:
-            continue
-        extent = run.inputs[argument.name].shape[axis.number]
-        for plane in sorted({0, extent // 2, extent - 1}):
-            again = _rerun(oracle, run, argument.name, (*([slice(None)] * axis.number), plane))
-            for part, before, after in zip(contract.results, run.results, again, strict=False):
-                out = _axis(part, dim)
-                if out is None:
-                    continue
-                origin = _origin(axis.extra - out.extra, halo)
-                around = extent if axis.extra == out.extra else 0
-                for cell in _changed_cells(before, after, out.number):
-                    distance = _nearest(plane - origin - cell, around, halo)
-                    yield _Read(part.name, cell, argument.name, distance)
-
-
-def _rerun(oracle: Oracle, run: _Run, name: str, plane: tuple[Any, ...]) -> list[Array]:
-    """Results after a plane of one input was redrawn; none where the reference then raises."""
-    changed = run.inputs[name].copy()
-    changed[plane] = run.others[name][plane]
-    try:
-        return oracle.native({**run.inputs, name: changed}, run.sizes)
-    except Exception:  # noqa: BLE001  (mixed values may lie outside the domain)
-        return []
-
-
-def _origin(longer: int, halo: tuple[int, int]) -> int:
-    """Cell of an array that lies at cell 0 of a result which is shorter by `longer` cells.
-
-    A padded array carries its halo with it; another difference is split evenly.
-    """
-    return halo[0] if longer == sum(halo) else longer // 2
-
-
-def _nearest(distance: int, around: int, halo: tuple[int, int]) -> int:
-    """The distance, or the one across the ends of the dim if only that is within the halo."""
-    ways = (distance, distance - around, distance + around)
-    return next((way for way in ways if _within(way, halo)), min(ways, key=abs))
-
-
-def _changed_cells(before: Array, after: Array, axis: int) -> list[int]:
-    same = before == after
-    if before.dtype.kind in "fc":
-        same |= np.isnan(before) & np.isnan(after)
-    others = tuple(i for i in range(same.ndim) if i != axis)
-    return [int(i) for i in np.flatnonzero(~np.all(same, axis=others))]
+def halo_text(low: int, high: int) -> str:
+    """A halo as it is written: one number where both sides are alike."""
+    return str(low) if low == high else str((low, high))

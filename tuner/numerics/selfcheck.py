@@ -13,12 +13,13 @@ import numpy as np
 
 from outpace.codegen.abi import as_results, bind_sizes
 from outpace.codegen.inputs import Case, draw_cases, draw_inputs
+from outpace.codegen.mpi.layout import cut_dims
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, UntestableError
 from outpace.tuner.numerics.acceptance import Expected, expect
+from outpace.tuner.numerics.annotation import prove_annotation
 from outpace.tuner.numerics.controls import Sample, refuse_passing_controls
 from outpace.tuner.numerics.oracle import Mode, Oracle
-from outpace.tuner.numerics.reach import refuse_small_halos
 
 Array = np.ndarray[Any, Any]
 
@@ -76,7 +77,7 @@ def check_reference(
         ContractError: The reference does not do what the contract says: dims do not bind, a
             returned value has another dtype or shape, an argument is mutated without being declared
             or declared without being mutated, a returned array is memory of an input, the results
-            differ from run to run, a halo is too small, or it raises everywhere.
+            differ from run to run, it may not be cut as it says, or it raises everywhere.
         UntestableError: Too few sizes, or a negative control would be accepted.
     """
     drawn = draw_cases(reference, cases, seed)
@@ -93,7 +94,7 @@ def check_reference(
     _refuse_idle_mutation(oracle, survey)
     _refuse_chance(oracle, survey)
     refuse_passing_controls(oracle, survey.samples)
-    notes = (oracle.why, *survey.notes, *refuse_small_halos(oracle, seed))
+    notes = (oracle.why, *survey.notes, *_refuse_wrong_annotation(oracle, seed))
     return CheckedReference(
         reference,
         oracle,
@@ -269,3 +270,15 @@ def _chance(oracle: Oracle, case: Case, what: str) -> ContractError:
         f"{case.sizes}); it must not depend on random numbers, clocks, unwritten memory or state "
         "kept between calls; take random numbers as an argument"
     )
+
+
+def _refuse_wrong_annotation(oracle: Oracle, seed: int) -> tuple[str, ...]:
+    """Notes about how the reference may be cut over ranks; an untested split is one of them."""
+    if not cut_dims(oracle.contract):
+        return ()
+    proof = prove_annotation(oracle.reference, seed=seed, oracle=oracle)
+    if proof.violation is None:
+        return proof.notes
+    if not proof.was_tested:
+        return (proof.violation,)
+    raise ContractError(f"{oracle.reference.name}: {proof.violation}")

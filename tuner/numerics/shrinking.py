@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,13 +13,26 @@ from outpace.codegen.reference import Reference
 from outpace.model import Counterexample, Mismatch
 from outpace.tuner.numerics.acceptance import compare, expect
 from outpace.tuner.numerics.oracle import Oracle
-from outpace.tuner.process import Call, Failure, Worker, bytes_of
+from outpace.tuner.process import Call, Failure, bytes_of
 
 SHRINK_SECONDS = 3.0
 """Time for a counterexample to be made smaller; what has been found by then is kept."""
 
 
-def shrunk(oracle: Oracle, worker: Worker, case: Case, mismatch: Mismatch) -> Counterexample:
+class Runner(Protocol):
+    """A process that runs a draft: a `Worker`, or one that simulates the hardware it is for."""
+
+    def prepare(self, calls: Sequence[Call]) -> None:
+        """Take the inputs of a call."""
+
+    def run(self, limit: float) -> float:
+        """Run it; raises `Failure`."""
+
+    def results(self) -> list[np.ndarray[Any, Any]]:
+        """What it left."""
+
+
+def shrunk(oracle: Oracle, worker: Runner, case: Case, mismatch: Mismatch) -> Counterexample:
     """The simplest case found on which the draft in this process is wrong too.
 
     Hypothesis has a better shrinker, but none that can be used here: its engine shrinks only what
@@ -60,7 +75,7 @@ def _is_larger(reference: Reference, simpler: Case, case: Case) -> bool:
     return any(new > old for new, old in zip(*pairs, strict=True))
 
 
-def _mismatch(oracle: Oracle, worker: Worker, case: Case, limit: float) -> Mismatch | None:
+def _mismatch(oracle: Oracle, worker: Runner, case: Case, limit: float) -> Mismatch | None:
     """What is wrong there; None if nothing, or if the reference itself fails.
 
     Raises:

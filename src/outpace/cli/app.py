@@ -9,6 +9,7 @@ import typer
 
 from outpace.cli.build import build
 from outpace.cli.check import check
+from outpace.cli.check_annotation import check_annotation
 from outpace.cli.ci import ci
 from outpace.cli.doctor import doctor
 from outpace.cli.draft import draft
@@ -18,6 +19,7 @@ from outpace.cli.export import export
 from outpace.cli.init import init
 from outpace.cli.judge import judge
 from outpace.cli.listing import list_promotions
+from outpace.cli.mpi_check import mpi_check
 from outpace.cli.report import report
 from outpace.cli.run import run
 from outpace.cli.serve_mcp import serve_mcp
@@ -42,6 +44,9 @@ app.command(epilog=f"Example: outpace tune {_HDIFF} --budget 5m")(tune)
 app.command(epilog=f"Example: outpace judge {_HDIFF} my_hdiff.py --dry-run")(judge)
 app.command("list", epilog="Example: outpace list kernels")(list_promotions)
 app.command(epilog="Example: outpace check kernels --json")(check)
+app.command("check-annotation", epilog=f"Example: outpace check-annotation {_HDIFF}")(
+    check_annotation
+)
 app.command(epilog="Example: outpace ci --base origin/main --junit outpace.xml")(ci)
 app.command(epilog="Example: outpace build kernels --into /shared/builds")(build)
 app.command(epilog=f"Example: outpace eject {_HDIFF} --out fast_hdiff")(eject)
@@ -50,6 +55,11 @@ app.command(epilog=f"Example: outpace draft {_HDIFF} --out campaign")(draft)
 app.command(epilog="Example: outpace run campaign --budget 10m")(run)
 app.command(epilog="Example: outpace simulate recorded.json.gz --budget 200")(simulate)
 app.command(epilog="Example: outpace export --format sft --out data --license Apache-2.0")(export)
+app.command(
+    "mpi-check",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    epilog="Example: outpace mpi-check -n 1,2,3,7 ring.py --steps 10",
+)(mpi_check)
 app.command("serve-mcp", epilog=f"Example: outpace serve-mcp {_HDIFF} --language c")(serve_mcp)
 app.command(epilog=f"Example: outpace report {_HDIFF} --out hdiff.html")(report)
 app.command(epilog="Example: outpace doctor")(doctor)

@@ -12,7 +12,19 @@ from rich.text import Text
 from outpace.codegen.distributions import Distribution, default_distribution
 from outpace.codegen.domain import reduction_length
 from outpace.codegen.recorded import RecordedInputs
-from outpace.model import Argument, Block, Contract, Output, Workload
+from outpace.model import (
+    Argument,
+    Block,
+    Boundary,
+    Contract,
+    Output,
+    Pencil,
+    Reduced,
+    Replicated,
+    Ring,
+    Split,
+    Workload,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,11 +94,34 @@ def contract_payload(contract: Contract) -> dict[str, Any]:
         "reduction": contract.reduction,
         "tolerance": None if band is None else {"rtol": band.rtol, "atol": band.atol},
         "reproducible": contract.reproducible,
-        "split": {
-            name: {"halo": block.halo, "minimum": block.minimum}
-            for name, block in contract.split.items()
+        **annotation_payload(contract.split, contract.steps, contract.reduce),
+    }
+
+
+def annotation_payload(
+    split: Mapping[str, Split], steps: str | None, reduce: Mapping[str, Reduced]
+) -> dict[str, Any]:
+    """How a reference may be cut over ranks, as JSON."""
+    return {
+        "split": {name: _split_payload(one) for name, one in split.items()},
+        "steps": steps,
+        "reduce": {
+            name: {"operation": one.operation.value, "reassociable": one.reassociable}
+            for name, one in reduce.items()
         },
     }
+
+
+def _split_payload(split: Split) -> dict[str, Any]:
+    """How a dim may be cut, as JSON; `kind` is `block`, `replicated`, `ring` or `pencil`."""
+    kind = {"kind": type(split).__name__.lower()}
+    match split:
+        case Block(halo=halo, minimum=minimum, boundary=boundary):
+            return {**kind, "halo": halo, "minimum": minimum, "boundary": boundary.value}
+        case Ring(minimum=minimum) | Pencil(minimum=minimum):
+            return {**kind, "minimum": minimum}
+        case Replicated():
+            return kind
 
 
 def show_contract(console: Console, reference: Reference) -> None:
@@ -100,7 +135,9 @@ def show_contract(console: Console, reference: Reference) -> None:
     facts = {
         "accepted": acceptance(contract),
         "where": contract.where,
-        "split": ", ".join(_split(name, block) for name, block in contract.split.items()),
+        "split": ", ".join(_split(name, one) for name, one in contract.split.items()),
+        "time steps": contract.steps,
+        "reduced": ", ".join(_reduced(name, one) for name, one in contract.reduce.items()),
     }
     for name, value in facts.items():
         if value:
@@ -146,5 +183,19 @@ def _values(workload: Workload) -> str:
     return " ".join(f"{name}={value:g}" for name, value in values.items())
 
 
-def _split(name: str, block: Block) -> str:
-    return f"{name} with halo {block.halo}"
+def _split(name: str, split: Split) -> str:
+    match split:
+        case Block(halo=halo, boundary=boundary):
+            ends = " periodic" if boundary is Boundary.PERIODIC else ""
+            return f"{name} with halo {halo}{ends}"
+        case Ring():
+            return f"{name} round a ring"
+        case Pencil():
+            return f"{name} as a pencil"
+        case Replicated():
+            return f"{name} whole"
+
+
+def _reduced(name: str, reduced: Reduced) -> str:
+    order = "" if reduced.reassociable else ", in order"
+    return f"{name} by {reduced.operation.value}{order}"

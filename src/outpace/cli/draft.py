@@ -55,6 +55,7 @@ class Show(StrEnum):
     NESTS = "nests"
     NUMBA = "numba"
     C = "c"
+    CUDA = "cuda"
 
 
 OutOption = Annotated[

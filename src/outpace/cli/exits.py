@@ -23,10 +23,11 @@ class ExitCode(IntEnum):
 
 
 def of_verdict(verdict: Status | None) -> ExitCode:
-    """Of `judge`: only `faster` is a success."""
+    """Of `judge`: only `faster` is a success; what was only checked in simulation is undecided."""
     if verdict is Status.FASTER:
         return ExitCode.OK
-    return ExitCode.INCONCLUSIVE if verdict is Status.INCONCLUSIVE else ExitCode.FAILED
+    undecided = verdict in (Status.INCONCLUSIVE, Status.CHECKED)
+    return ExitCode.INCONCLUSIVE if undecided else ExitCode.FAILED
 
 
 def of_campaign(*, promoted: bool, statuses: Iterable[Status]) -> ExitCode:

@@ -20,6 +20,7 @@ from outpace.cli.options import (
     split_list,
 )
 from outpace.cli.settings import read_settings
+from outpace.cli.simulated import judged_in_simulation, simulates
 from outpace.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +48,14 @@ def judge(
         str | None,
         typer.Option(metavar="JSON", help="With --case: values of the draft's parameters."),
     ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GPU",
+            help="For a draft in CUDA: a GPU that is not here, such as cuda:sm_90. It is compiled "
+            "for it and checked in simulation.",
+        ),
+    ] = None,
     promoted: PromotedOption = None,
     accept_risk: RiskOption = False,
     as_json: JsonOption = False,
@@ -54,8 +63,8 @@ def judge(
 ) -> None:
     """Judge a draft from a file, and promote it if it is right and faster.
 
-    Exits 0 only for the verdict "faster", 3 for "inconclusive", else 1. With --case nothing is
-    timed, and 0 means that the draft is right there.
+    Exits 0 only for the verdict "faster", 3 for "inconclusive" and for "checked", else 1. With
+    --case nothing is timed, and 0 means that the draft is right there.
     """
 
     def work() -> Answer:
@@ -71,15 +80,18 @@ def judge(
         settings = read_settings(loaded.folder)
         override = promoted or environment.promoted_override() or settings.promoted
         with watch.watching(quiet=quiet) as observer:
-            result = api.judge(
-                loaded,
-                written,
-                workloads=workloads,
-                dry_run=dry_run,
-                promoted=override,
-                observer=observer,
-                accept_risk=accept_risk,
-            )
+            if simulates(written, target):
+                result = judged_in_simulation(loaded, written, target, observer, accept_risk)
+            else:
+                result = api.judge(
+                    loaded,
+                    written,
+                    workloads=workloads,
+                    dry_run=dry_run,
+                    promoted=override,
+                    observer=observer,
+                    accept_risk=accept_risk,
+                )
         return Answer(
             payloads.judged(result),
             lambda console: summary.show_verdict(

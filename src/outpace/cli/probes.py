@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outpace import environment
+from outpace.errors import EnvironmentError_
 
 _CLOCK = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 _SLOW_CLOCKS = ("hpet", "acpi_pm", "jiffies", "refined-jiffies", "pit")
@@ -96,12 +97,13 @@ def _compiler() -> Finding:
 
 
 def _cuda_compiler() -> Finding:
-    command = shutil.which("nvcc")
-    version = _line([command, "--version"], "release") if command else ""
-    if version:
-        return Finding("CUDA compiler", ok=True, value=version)
-    hint = "the CUDA toolkit is needed to compile GPU kernels, nothing else"
-    return Finding("CUDA compiler", ok=False, value="none", hint=hint)
+    from outpace.kernels.languages.nvrtc import find_nvrtc  # noqa: PLC0415
+
+    try:
+        version = f"NVRTC {find_nvrtc().version}"
+    except EnvironmentError_ as error:
+        return Finding("CUDA compiler", ok=False, value="none", hint=str(error))
+    return Finding("CUDA compiler", ok=True, value=version)
 
 
 def _languages() -> list[Finding]:

@@ -11,6 +11,7 @@ from outpace.model import Speedup, Status
 
 _COLOURS = {
     Status.FASTER: "bold green",
+    Status.CHECKED: "green",
     Status.NOT_FASTER: "yellow",
     Status.INCONCLUSIVE: "yellow",
     Status.SUSPECT: "magenta",

@@ -1,0 +1,264 @@
+"""The text of an MPI program: templates, constants that describe the reference, and its kernel."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from outpace.codegen.dims import parse_dim
+from outpace.codegen.mpi.layout import cuts, grid_dims, pencil_dims
+from outpace.codegen.mpi.local import renamed, top_level_names
+from outpace.codegen.mpi.patterns import Pattern
+from outpace.codegen.splitting import ghosts, halo_of
+from outpace.model import Argument, Block, Boundary, Contract, Output, Parameter
+
+_STEPPING = ("geometry", "messages", "exchange", "stepping")
+_TEMPLATES = "outpace.codegen.mpi.templates"
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a program is made from.
+
+    Attributes:
+        contract: Of the reference.
+        pattern: How it is spread over ranks.
+        carried: For each output that is the state of the next step, the input that it becomes.
+        kernel: Source that defines `kernel`.
+        plan: The plan in a sentence or two.
+        parameters: What the tuner may set; the program holds the defaults.
+    """
+
+    contract: Contract
+    pattern: Pattern
+    carried: dict[str, str]
+    kernel: str
+    plan: str
+    parameters: tuple[Parameter, ...]
+
+
+def program_text(program: Program) -> str:
+    """A standalone mpi4py program that defines `run(comm, <inputs>, <outputs>, *, sizes)`.
+
+    Raises:
+        DraftError: The kernel defines a name that the program needs for itself.
+    """
+    names = _STEPPING + (("combining",) if program.contract.reduce else ())
+    pieces = [template_body(name) for name in names]
+    own = "\n\n\n".join([*pieces, _fits(program), _parts(program), _run(program)])
+    imports = _imports(names)
+    kernel = renamed(program.kernel, top_level_names(f"{imports}\n{own}") - {"np"})
+    constants = "\n".join(f"{p.name} = {p.values[0]!r}" for p in program.parameters)
+    sections = [
+        f'"""{textwrap.fill(program.plan, 98)}\n"""',
+        imports,
+        constants,
+        own,
+        "# The kernel of one rank: the serial problem on a block.",
+        kernel.strip(),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def template_body(name: str) -> str:
+    """The text of a template without its docstring and imports."""
+    text = _template(name)
+    lines = text.splitlines()
+    body = ast.parse(text).body
+    first = next(n for n in body[1:] if not isinstance(n, ast.Import | ast.ImportFrom))
+    decorators = getattr(first, "decorator_list", [])
+    start = min([first.lineno, *(d.lineno for d in decorators)])
+    kept = "\n".join(lines[start - 1 :])
+    return "\n".join(line.partition("  # noqa")[0] for line in kept.splitlines())
+
+
+def _template(name: str) -> str:
+    return files(_TEMPLATES).joinpath(f"{name}.py").read_text(encoding="utf-8")
+
+
+def _imports(names: Iterable[str]) -> str:
+    """Import statements of templates, each name once, without those of one another."""
+    plain: set[str] = set()
+    members: dict[str, set[str]] = {}
+    for name in names:
+        for node in ast.parse(_template(name)).body:
+            if isinstance(node, ast.Import):
+                plain.add(ast.unparse(node))
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                members.setdefault(node.module, set()).update(a.name for a in node.names)
+    own = [module for module in members if module.startswith("outpace.")]
+    for module in own:
+        del members[module]
+    lines = [f"from {m} import {', '.join(sorted(members[m]))}" for m in sorted(members)]
+    return "\n".join([*lines, "", *sorted(plain)])
+
+
+def _fits(program: Program) -> str:
+    """The function that says for which local sizes the kernel is made."""
+    contract = program.contract
+    conditions = []
+    for dim in _blocked(program):
+        split = contract.split[dim]
+        axes = [parse_dim(text) for part in contract.parts for text in part.dims or ()]
+        shortest = max((-a.constant for a in axes if dim in a.names), default=0)
+        least = max(split.minimum if isinstance(split, Block) else 1, shortest)
+        conditions.append(f'sizes["{dim}"] >= {least}')
+    if contract.where is not None:
+        conditions.append(f"({_on_sizes(contract.where)})")
+    return (
+        "def fits(sizes: dict[str, int]) -> bool:\n"
+        '    """Whether the kernel is made for a problem of these sizes."""\n'
+        f"    return {' and '.join(conditions) or 'True'}"
+    )
+
+
+def _on_sizes(text: str) -> str:
+    """An expression over names as one over `sizes`."""
+
+    class OnSizes(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return ast.parse(f'sizes["{node.id}"]', mode="eval").body
+
+    return ast.unparse(OnSizes().visit(ast.parse(text.strip(), mode="eval")))
+
+
+def _parts(program: Program) -> str:
+    """The constants that describe the reference."""
+    contract = program.contract
+    order = [part.name for part in contract.parts]
+    arrays = [part for part in contract.parts if part.dims is not None]
+    axes = "".join(f'        "{a.name}": {_axes(contract, a)},\n' for a in arrays)
+    halos = "".join(f'    "{dim}": {_halo(program, dim)},\n' for dim in _blocked(program))
+    steps = None if contract.steps is None else contract.steps
+    return (
+        "PARTS = Parts(\n"
+        f"    order={_tuple(order)},\n"
+        f"    axes={{\n{axes}    }},\n"
+        f"    mutated={_tuple([a.name for a in contract.mutated])},\n"
+        f"    outputs={_tuple([o.name for o in contract.outputs])},\n"
+        f"    carried={program.carried!r},\n"
+        f"    steps={steps!r},\n"
+        ")\n"
+        f"HALOS = {{\n{halos}}}"
+    )
+
+
+def _axes(contract: Contract, part: Argument | Output) -> str:
+    texts = []
+    for dim, cut in zip(part.dims or (), cuts(contract, part), strict=True):
+        axis = parse_dim(dim)
+        simple = len(axis.terms) <= 1 and all(factor == 1 for _, factor in axis.terms)
+        name = (axis.names or ("",))[0] if simple else dim
+        constant = axis.constant if simple else 0
+        over = () if cut is None else cut.over
+        texts.append(f'Axis("{name}", {constant}, {_tuple(over)})')
+    return f"({', '.join(texts)}{',' if len(texts) == 1 else ''})"
+
+
+def _halo(program: Program, dim: str) -> str:
+    contract = program.contract
+    split = contract.split[dim]
+    over = pencil_dims(contract)[0] if dim in pencil_dims(contract) else dim
+    if not isinstance(split, Block):
+        return f'Halo("{over}")'
+    low, high = halo_of(split)
+    carried_low, carried_high = _carried_ghosts(contract, dim)
+    wraps = split.boundary is Boundary.PERIODIC
+    return f'Halo("{over}", {low}, {high}, {carried_low}, {carried_high}, wraps={wraps})'
+
+
+def _carried_ghosts(contract: Contract, dim: str) -> tuple[int, int]:
+    """Ghost cells that padded axes carry."""
+    low, high = halo_of(contract.split[dim])
+    many = (
+        1
+        + max(low, high)
+        + max((parse_dim(t).constant for a in contract.arguments for t in a.dims or ()), default=0)
+    )
+    left, right = ghosts(contract, dim, many)
+    return (many * low - left if low else 0), (many * high - right if high else 0)
+
+
+def _blocked(program: Program) -> tuple[str, ...]:
+    """Dims of which a rank's local problem is a block."""
+    contract = program.contract
+    if program.pattern is Pattern.RING:
+        return ()
+    if program.pattern is Pattern.TRANSPOSE:
+        results = (cut for part in contract.results for cut in cuts(contract, part))
+        return tuple(dict.fromkeys(cut.dim for cut in results if cut is not None))
+    return grid_dims(contract)
+
+
+def _run(program: Program) -> str:
+    contract = program.contract
+    order = [part.name for part in contract.parts]
+    values = ", ".join(f'"{name}": {name}' for name in order)
+    chosen = {p.name for p in program.parameters}
+    lines = [
+        f"def run(comm, {', '.join(order)}, *, sizes):",
+        '    """Solve on one rank: own blocks in and out; `sizes` are those of the whole."""',
+        f"    values = {{{values}}}",
+        *_extra_sizes(contract),
+        *_grid_lines(grid_dims(contract), chosen),
+        f"    depth = {_depth(program, chosen)}",
+        "    reach = {dim: halo.reach(depth) for dim, halo in HALOS.items()}",
+        "    geometry = Geometry(grid, sizes, reach, fits)",
+        f"    how = Exchanges({_how(program, chosen)})",
+        "    Solver(comm, geometry, PARTS, values, how, fits).run(kernel, depth)",
+    ]
+    for name, reduced in contract.reduce.items():
+        how = "COLLECTIVE" if "COLLECTIVE" in chosen else '"gather"'
+        lines.append(f'    combine(comm, geometry, {name}, "{reduced.operation}", {how})')
+    return "\n".join(lines)
+
+
+def _extra_sizes(contract: Contract) -> list[str]:
+    """Sizes of axes that are no dim plus a constant; they are whole on every rank."""
+    texts = {text for part in contract.parts for text in part.dims or ()}
+    extra = []
+    for text in sorted(texts):
+        axis = parse_dim(text)
+        if len(axis.terms) > 1 or any(factor != 1 for _, factor in axis.terms):
+            extra.append(f'"{text}": {_on_sizes(text)}')
+    return [f"    sizes = {{**sizes, {', '.join(extra)}}}"] if extra else []
+
+
+def _grid_lines(dims: Sequence[str], chosen: set[str]) -> list[str]:
+    if len(dims) == 1:
+        return [f'    grid = {{"{dims[0]}": comm.Get_size()}}']
+    given = ", ".join(f'"{dim}": {grid_parameter(dim)}' for dim in dims)
+    assert {grid_parameter(dim) for dim in dims} <= chosen
+    return [
+        f"    grid = {{{given}}}",
+        "    if prod(grid.values()) != comm.Get_size():",
+        "        grid = default_grid(tuple(grid), sizes, comm.Get_size())",
+    ]
+
+
+def grid_parameter(dim: str) -> str:
+    """Name of the parameter that holds the number of parts of a dim."""
+    return f"GRID_{dim.upper()}"
+
+
+def _depth(program: Program, chosen: set[str]) -> str:
+    steps = program.contract.steps
+    if steps is None:
+        return "1"
+    return f"max(1, min(DEPTH, {steps}))" if "DEPTH" in chosen else f"max(1, {steps})"
+
+
+def _how(program: Program, chosen: set[str]) -> str:
+    mode = "EXCHANGE" if "EXCHANGE" in chosen else '"nonblocking"'
+    is_stencil = program.pattern is Pattern.STENCIL
+    phases = 'CORNERS == "phases"' if "CORNERS" in chosen else str(is_stencil)
+    overlap = "OVERLAP" if "OVERLAP" in chosen else "False"
+    return f"{mode}, in_phases={phases}, overlap={overlap}"
+
+
+def _tuple(names: Sequence[str]) -> str:
+    inner = ", ".join(f'"{name}"' for name in names)
+    return f"({inner}{',' if len(names) == 1 else ''})"

@@ -1,0 +1,8 @@
+// outpace: {"plan": {"steps": [{"launch": "axpy", "grid": ["ceildiv(n, 2048)"], "block": [2048], "arguments": ["a", "x", "y", "out", "n"]}]}}
+// reference: axpy
+// expect: invalid
+// says: 1024
+__global__ void axpy(double a, const double *x, const double *y, double *out, int64_t n) {
+    int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x;
+    if (i < n) out[i] = a * x[i] + y[i];
+}

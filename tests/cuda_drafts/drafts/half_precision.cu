@@ -1,0 +1,9 @@
+// outpace: {"plan": {"steps": [{"launch": "axpy", "grid": ["ceildiv(n, 128)"], "block": [128], "arguments": ["a", "x", "y", "out", "n"]}]}}
+// reference: axpy
+// expect: inconclusive
+// says: unsupported in simulation: half
+#include <cuda_fp16.h>
+__global__ void axpy(double a, const double *x, const double *y, double *out, int64_t n) {
+    int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x;
+    if (i < n) out[i] = __half2float(__float2half((float)(a * x[i] + y[i])));
+}

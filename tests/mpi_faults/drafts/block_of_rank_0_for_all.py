@@ -1,0 +1,10 @@
+# reference: total; status: wrong; says: out[
+# outpace: {"flags": {"grid": "n"}}
+import numpy as np
+from mpi4py import MPI
+
+
+def run(comm, u, out):
+    own = np.array([np.sum(u * u)])
+    comm.Bcast(own, root=0)
+    out[:] = own

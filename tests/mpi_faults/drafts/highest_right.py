@@ -1,0 +1,9 @@
+# reference: highest; status: checked; says: right on
+# outpace: {"flags": {"grid": "n"}}
+import numpy as np
+from mpi4py import MPI
+
+
+def run(comm, u, out):
+    own = np.array([np.max(u, initial=-np.inf)])
+    comm.Allreduce(own, out, op=MPI.MAX)

@@ -1,0 +1,114 @@
+"""The process of one rank under `mpiexec`: it obeys the judge and knows nothing.
+
+MPI is initialised first, and a communicator made for every number of ranks; then the process
+confines itself, and only then loads the draft. All that it has of the problem is its own block of
+each array, in a memory file of its own that the judge fills before each call.
+
+The draft shares this process: it could speak to the judge in its stead, but only of its own rank,
+and what it wrote is compared all the same. What it cannot do is answer for another rank, or read
+what another rank holds.
+
+Protocol, one line of JSON each way: the grade, then `load`, then `run` until the judge closes the
+channel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from outpace.codec import decode
+from outpace.kernels.languages.base import Kernel
+from outpace.model import Contract
+from outpace.tuner.isolation.sandbox import Layers, Limits, confine
+from outpace.tuner.mpi.channel import Line
+
+
+def main(text: str) -> None:
+    """Obey until the judge closes the channel."""
+    setup = json.loads(text)
+    from mpi4py import MPI  # noqa: PLC0415  (initialises MPI)
+
+    world = MPI.COMM_WORLD
+    rank, folder = world.Get_rank(), Path(setup["folder"])
+    line = Line.named(folder / f"commands-{rank}", folder / f"replies-{rank}")
+    if world.Get_size() != setup["world"]:
+        line.send({"size": world.Get_size()})
+        return
+    comms = _communicators(world, setup["ranks"])
+    memory = _memory(folder / f"memory-{rank}", setup["bytes"])
+    scratch = folder / f"rank-{rank}"
+    shutil.copytree(setup["build"], scratch / "build")
+    os.chdir(scratch)
+    layers = confine(
+        Limits(),
+        [*setup["readable"], setup["source"], "/proc", *setup["devices"]],
+        [str(scratch)],
+        # Namespaces are around all ranks together, and they hold the whole file system.
+        Layers(namespaces=False, landlock=True, seccomp=True),
+    )
+    line.send({"grade": layers.grade.value, "size": world.Get_size()})
+    _obey(line, setup, comms, memory, scratch / "build")
+    MPI.Finalize()
+
+
+def _communicators(world: Any, ranks: Sequence[int]) -> dict[int, Any]:
+    """One communicator for each number of ranks, of the first so many; all have talked once."""
+    from mpi4py import MPI  # noqa: PLC0415
+
+    rank = world.Get_rank()
+    found = {n: world.Split(0 if rank < n else MPI.UNDEFINED, rank) for n in ranks}
+    # Connections that are made at the first message could not be made after confinement.
+    world.alltoall(list(range(world.Get_size())))
+    return found
+
+
+def _memory(path: Path, size: int) -> Any:
+    from outpace.tuner.arena import Mapping  # noqa: PLC0415
+
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        return Mapping(descriptor, size, writable=True)
+    finally:
+        os.close(descriptor)  # so that the draft cannot make the file shorter
+
+
+def _obey(
+    line: Line, setup: dict[str, Any], comms: dict[int, Any], memory: Any, cache: Path
+) -> None:
+    from outpace.kernels.languages.mpi import MPI  # noqa: PLC0415  (after confinement)
+    from outpace.tuner.mpi.calling import described  # noqa: PLC0415
+
+    run: Kernel | None = None
+    while (message := line.receive()) is not None and message["do"] != "end":
+        try:
+            if run is None:
+                contract = decode(setup["contract"], Contract)
+                run = MPI.load(Path(setup["source"]), contract, cache)
+                answer: dict[str, Any] = {"loaded": True}
+            else:
+                answer = _ran(run, message, comms[message["ranks"]], memory)
+        except BaseException as error:  # noqa: BLE001  (whatever a draft raises is reported)
+            line.send({"error": described(error)})
+            line.receive()
+            sys.stdout.flush()
+            os._exit(1)  # the others wait for this rank, and the judge ends them
+        line.send(answer)
+
+
+def _ran(run: Kernel, message: dict[str, Any], comm: Any, memory: Any) -> dict[str, Any]:
+    from mpi4py import MPI  # noqa: PLC0415
+
+    from outpace.tuner.mpi.calling import arguments, keywords  # noqa: PLC0415
+
+    own = comm.Dup()  # messages that the draft leaves behind reach no other call
+    given = arguments(message["items"], memory)
+    run(own, *given, **keywords(run, message["sizes"]))
+    if own != MPI.COMM_NULL:
+        own.Free()
+    return {"nonce": message["nonce"]}
