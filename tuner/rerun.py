@@ -9,11 +9,14 @@ import numpy as np
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.reference import Reference
 from outpace.errors import UsageError
-from outpace.model import Draft, Scalar, Trial, Variant
+from outpace.kernels.gpu.device import device_missing
+from outpace.kernels.languages.cuda import CUDA
+from outpace.model import Draft, Scalar, Status, Trial, Variant
 from outpace.tuner.evaluate import build_and_check
 from outpace.tuner.numerics.acceptance import expect
 from outpace.tuner.numerics.oracle import Oracle
 from outpace.tuner.numerics.selfcheck import CheckedReference
+from outpace.tuner.simgpu.check import check_cuda
 from outpace.tuner.space import SearchSpace
 
 
@@ -51,6 +54,9 @@ def rerun(
             f"{reference.name} raises on the case {case.text}: {type(error).__name__}: {error}"
         ) from error
     checked = CheckedReference(reference, oracle, (case,), (expected,), (), (oracle.why,))
+    if draft.language == CUDA.name and device_missing() is not None:
+        trial = check_cuda(checked, variant, accept_risk=accept_risk, shrinks=False)
+        return None if trial.status is Status.CHECKED else trial
     outcome = build_and_check(reference, checked, variant, accept_risk=accept_risk, shrinks=False)
     return outcome if isinstance(outcome, Trial) else None
 

@@ -67,14 +67,16 @@ def judge_unplugged(
         notes.append(refused)
     for variant in _variants(draft):
         observer.notice(Planned(variant.label, variant.hash, variant.draft.language))
-        trial = None
+        compiled = None
         if architecture is not None and refused is None:
-            report = compile_for(reference, variant, architecture, accept_risk=accept_risk)
-            if isinstance(report, Trial):
-                trial = report
-            else:
-                notes += [f"{report.architecture}: {line}" for line in report.lines]
-        trial = trial or check_cuda(checked, variant, accept_risk=accept_risk)
+            compiled = compile_for(reference, variant, architecture, accept_risk=accept_risk)
+        if isinstance(compiled, Trial):
+            trial = compiled
+        else:
+            trial = check_cuda(checked, variant, accept_risk=accept_risk)
+            if compiled is not None:
+                where = f"{variant.label} on {compiled.architecture}"
+                notes += [f"{where}, {line}" for line in compiled.lines]
         observer.notice(Ended(variant.hash, trial))
         trials.append(trial)
         if trial.status not in _GOES_ON:

@@ -10,7 +10,7 @@ import msgspec
 from outpace.codegen.drafters.base import DraftingTask, Proposal
 from outpace.codegen.drafters.plain import plain_source
 from outpace.codegen.nests.c.emit import COptions, c_source
-from outpace.codegen.nests.c.parameters import PARALLEL
+from outpace.codegen.nests.c.parameters import PARALLEL, TIME
 from outpace.codegen.nests.c.prepare import prepared
 from outpace.codegen.nests.cuda.drafts import cuda_drafts
 from outpace.codegen.nests.ir import Program
@@ -118,8 +118,9 @@ class BuiltinDrafter:
 
 
 def _few(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """The parameters with a choice of threads alone."""
-    return tuple(p if p.name == PARALLEL else Parameter(p.name, p.values[:1]) for p in parameters)
+    """The parameters with a choice of threads, and of how many time steps stay in the cache."""
+    keep = (PARALLEL, TIME)
+    return tuple(p if p.name in keep else Parameter(p.name, p.values[:1]) for p in parameters)
 
 
 def numba_forms(program: Program) -> Iterator[tuple[str, Program]]:

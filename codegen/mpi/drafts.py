@@ -5,7 +5,7 @@ from __future__ import annotations
 from outpace.codegen.dims import parse_dim
 from outpace.codegen.mpi.emit import Program, grid_parameter, program_text
 from outpace.codegen.mpi.layout import default_grid, grid_dims
-from outpace.codegen.mpi.patterns import Pattern, recognise
+from outpace.codegen.mpi.patterns import Pattern, recognise, transform_of
 from outpace.codegen.reference import Reference
 from outpace.codegen.splitting import carried, halo_of
 from outpace.model import Combination, Contract, Draft, Parameter, Provenance, Scalar
@@ -43,7 +43,9 @@ def mpi_drafts(
     for way in _ways(contract, pattern):
         parameters, constraints = search_space(contract, pattern, way, ranks)
         plan = _in_words(reference.closure.name, contract, pattern, way)
-        text = program_text(Program(contract, pattern, way, kernel, plan, parameters))
+        transform = (transform_of(reference.closure) or "").removesuffix("2")
+        embedded = "" if pattern is Pattern.TRANSFORM else kernel
+        text = program_text(Program(contract, pattern, way, embedded, plan, parameters, transform))
         idea = f"{pattern}, cut along {' and '.join(grid_dims(contract))}{_carried_words(way)}"
         flags: dict[str, Scalar] = {"grid": " ".join(grid_dims(contract))}
         drafts.append(

@@ -15,7 +15,7 @@ from outpace.codegen.mpi.patterns import Pattern
 from outpace.codegen.splitting import ghosts, halo_of
 from outpace.model import Argument, Block, Boundary, Contract, Output, Parameter
 
-_STEPPING = ("geometry", "messages", "exchange", "stepping")
+_EXCHANGING = ("geometry", "messages", "exchange")
 _TEMPLATES = "outpace.codegen.mpi.templates"
 
 
@@ -27,9 +27,10 @@ class Program:
         contract: Of the reference.
         pattern: How it is spread over ranks.
         carried: For each output that is the state of the next step, the input that it becomes.
-        kernel: Source that defines `kernel`.
+        kernel: Source that defines `kernel`; empty where NumPy's transforms do the work.
         plan: The plan in a sentence or two.
         parameters: What the tuner may set; the program holds the defaults.
+        transform: Name of the transform along one axis, such as `fft`.
     """
 
     contract: Contract
@@ -38,6 +39,7 @@ class Program:
     kernel: str
     plan: str
     parameters: tuple[Parameter, ...]
+    transform: str = ""
 
 
 def program_text(program: Program) -> str:
@@ -46,20 +48,18 @@ def program_text(program: Program) -> str:
     Raises:
         DraftError: The kernel defines a name that the program needs for itself.
     """
-    names = _STEPPING + (("combining",) if program.contract.reduce else ())
-    pieces = [template_body(name) for name in names]
-    own = "\n\n\n".join([*pieces, _fits(program), _parts(program), _run(program)])
+    if program.pattern is Pattern.TRANSFORM:
+        names, driver = (*_EXCHANGING, "fourier"), [_run_transform(program)]
+    else:
+        names = (*_EXCHANGING, "stepping", *(("combining",) if program.contract.reduce else ()))
+        driver = [_fits(program), _parts(program), _run(program)]
+    own = "\n\n\n".join([*map(template_body, names), *driver])
     imports = _imports(names)
-    kernel = renamed(program.kernel, top_level_names(f"{imports}\n{own}") - {"np"})
     constants = "\n".join(f"{p.name} = {p.values[0]!r}" for p in program.parameters)
-    sections = [
-        f'"""{textwrap.fill(program.plan, 98)}\n"""',
-        imports,
-        constants,
-        own,
-        "# The kernel of one rank: the serial problem on a block.",
-        kernel.strip(),
-    ]
+    sections = [f'"""{textwrap.fill(program.plan, 96)}\n"""', imports, constants, own]
+    if program.kernel:
+        kernel = renamed(program.kernel, top_level_names(f"{imports}\n{own}") - {"np"})
+        sections += ["# The kernel of one rank: the serial problem on a block.", kernel.strip()]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -214,6 +214,16 @@ def _run(program: Program) -> str:
         how = "COLLECTIVE" if "COLLECTIVE" in chosen else '"gather"'
         lines.append(f'    combine(comm, geometry, {name}, "{reduced.operation}", {how})')
     return "\n".join(lines)
+
+
+def _run_transform(program: Program) -> str:
+    (given,), (result,) = program.contract.arguments, program.contract.outputs
+    return (
+        f"def run(comm, {given.name}, {result.name}, *, sizes):\n"
+        '    """Transform on one rank: own rows in and out; `sizes` are those of the whole."""\n'
+        f"    turning = Turning(comm, sizes, {_tuple(given.dims or ())}, EXCHANGE)\n"
+        f"    transform(turning, np.fft.{program.transform}, {given.name}, {result.name})"
+    )
 
 
 def _extra_sizes(contract: Contract) -> list[str]:

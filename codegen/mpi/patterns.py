@@ -72,7 +72,7 @@ def recognise(contract: Contract, closure: SourceClosure) -> Pattern:
             f"{', '.join(dims)} are cut in different ways; cut one kind of dim"
         )
     if pencil_dims(contract):
-        return _pencil_pattern(closure)
+        return _pencil_pattern(contract, closure)
     if kinds == {Ring}:
         return Pattern.RING
     if contract.reduce:
@@ -93,13 +93,16 @@ def transform_of(closure: SourceClosure) -> str | None:
     return None
 
 
-def _pencil_pattern(closure: SourceClosure) -> Pattern:
-    if transform_of(closure) is not None:
-        return Pattern.TRANSFORM
+def _pencil_pattern(contract: Contract, closure: SourceClosure) -> Pattern:
     main = _main(closure)
     arguments = [a.arg for a in main.args.args]
-    if len(arguments) == 1 and _returns(main, [t.format(arguments[0]) for t in _TRANSPOSED]):
-        return Pattern.TRANSPOSE
+    shapes = [part.dims for part in contract.parts]
+    if len(shapes) == 2 and set(shapes[0] or ()) == set(pencil_dims(contract)):
+        if transform_of(closure) is not None and shapes[1] == shapes[0]:
+            return Pattern.TRANSFORM
+        transposed = _returns(main, [text.format(arguments[0]) for text in _TRANSPOSED])
+        if transposed and shapes[1] == (shapes[0] or ())[::-1]:
+            return Pattern.TRANSPOSE
     raise ContractError(
         "no pattern of transpose or 2-D transform fits: the pencil dims of this reference are "
         "neither those of `np.fft.fft2(u)` nor of `u.T.copy()`"

@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from peers import tables
 from peers.contenders import Contender, Field, functional, telling_line
 from peers.dace_forms import dace_forms, fold_shapes
-from peers.forms import numba_forms, pythran_forms, with_prange
+from peers.forms import PORTS, hand_port, numba_forms, pythran_forms, with_prange
 from peers.jax_forms import ported
 from peers.measuring import TRUSTED, chosen, measure
 from peers.roofline import must_move
@@ -102,6 +102,44 @@ def test_port_to_jax_writes_into_no_array_and_means_the_same(name):
     got = as_results(functional(reference.contract), returned, SMALL[name])
     for want, have in zip(expected, got, strict=True):
         np.testing.assert_allclose(have, want, rtol=1e-12)
+
+
+LOOPS = {
+    "jacobi_2d": {"y": 5, "x": 6, "steps": 3},
+    "heat_3d": {"z": 4, "y": 5, "x": 6, "steps": 3},
+    "hdiff": {"I": 4, "J": 5, "K": 2},
+    "vadv": {"I": 3, "J": 4, "K": 7},
+    "cavity_flow": {"ny": 6, "nx": 7, "steps": 2, "sweeps": 3},
+    "fdtd_2d": {"steps": 3, "ny": 6, "nx": 7},
+    "softmax": {"batch": 2, "heads": 1, "queries": 3, "keys": 5},
+    "conv2d_bias": {"batch": 2, "h": 5, "w": 6, "k": 3, "cin": 2, "cout": 3},
+    "floyd_warshall": {"n": 7},
+    "nbody": {"n": 5, "steps": 2},
+    "arc_distance": {"n": 6},
+    "azimint_naive": {"n": 200, "npt": 5},
+}
+
+
+def test_every_headline_program_has_loops_by_hand():
+    assert {path.stem for path in (PORTS / "loops").glob("*.py")} == set(tables.HEADLINE)
+    assert set(LOOPS) == set(tables.HEADLINE)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_loops_by_hand_mean_the_same(name):
+    reference = PROGRAMS[name]
+    contract, sizes = reference.contract, LOOPS[name]
+    given = draw_inputs(reference, Case(sizes, 5))
+    own = {n: v.copy() if isinstance(v, np.ndarray) else v for n, v in given.items()}
+    names = {}
+    exec(hand_port("loops", name), names)
+    results = []
+    for run, values in ((reference.written, given), (names[name], own)):
+        returned = as_results(contract, run(*values.values()), sizes)
+        results.append([values[a.name] for a in contract.mutated] + returned)
+    for want, have in zip(*results, strict=True):
+        rtol = 1e-5 if want.dtype == np.float32 else 1e-11
+        np.testing.assert_allclose(have, want, rtol=rtol, atol=rtol)
 
 
 def test_functional_contract_returns_what_was_mutated_first():

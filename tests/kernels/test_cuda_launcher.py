@@ -10,7 +10,7 @@ import pytest
 from outpace.codegen.cuda import parse_plan
 from outpace.errors import ContractError, DraftError, EnvironmentError_
 from outpace.kernels.gpu.calling import load_device_kernel, load_host_kernel
-from outpace.kernels.gpu.device import device_missing, find_device
+from outpace.kernels.gpu.device import find_device
 from outpace.kernels.gpu.readings import Reading, throttle_reasons
 from outpace.kernels.gpu.roofline import Roof
 from outpace.kernels.gpu.timing import BatchTime, calls_for, median_time
@@ -200,7 +200,7 @@ def test_what_is_not_as_annotated_is_refused(cubin, changed, message):
 
 @pytest.mark.usefixtures("calls")
 def test_what_the_driver_refuses_is_said(cubin, monkeypatch):
-    with pytest.raises(BuildError, match="away.cubin cannot be loaded: file not found"):
+    with pytest.raises(BuildError, match=r"away\.cubin cannot be loaded: file not found"):
         loaded(load_host_kernel, cubin.with_name("away.cubin"))
     monkeypatch.setattr(AddKernel, "most_shared", 50_000)
     kernel = loaded(load_host_kernel, cubin)
@@ -234,7 +234,8 @@ def test_the_median_is_over_batches_on_which_the_clocks_agree():
 
 
 def test_a_batch_is_long_enough():
-    assert [calls_for(s) for s in (1.0, 1e-3, 3e-4, 0.0)] == [1, 1, 4, 10000]
+    assert [calls_for(s) for s in (1.0, 1e-3, 3e-4)] == [1, 1, 4]
+    assert 10_000 <= calls_for(0.0) <= 10_001
 
 
 def test_the_roof_is_the_slower_of_bytes_and_operations():
@@ -251,12 +252,7 @@ def test_throttling_is_told_by_its_reasons():
     assert not Reading(1980, 2619, (), 40, 1, 2).is_throttled
 
 
-@pytest.mark.skipif(device_missing() is None, reason="this machine has a GPU")
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
 def test_without_a_gpu_it_is_said_what_can_be_done():
-    assert device_missing() is not None
-    try:
+    with pytest.raises(EnvironmentError_, match="CUDA drafts can be checked without one"):
         find_device()
-    except EnvironmentError_ as error:
-        assert "CUDA drafts can be checked without one" in str(error)
-    else:
-        assert "CuPy is not installed" in device_missing()

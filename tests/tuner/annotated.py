@@ -129,6 +129,49 @@ def staggered(
     return u + flux[1:] - flux[:-1]
 
 
+def one_sided(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Reads farther at one end than inside."""
+    out = u.copy()
+    out[1:-1] = u[:-2] + u[2:]
+    if u.size > 2:
+        out[0] = u[0] - u[2]
+    return out
+
+
+def rimmed(u: Float64[np.ndarray, "n"], steps: int) -> Float64[np.ndarray, "n"]:
+    """Holds two cells at each end."""
+    old = u.copy()
+    for _ in range(steps):
+        new = old.copy()
+        new[2:-2] = 0.25 * (old[1:-3] + 2 * old[2:-2] + old[3:-1])
+        old = new
+    return old
+
+
+def rested(u: Float64[np.ndarray, "n"], steps: int) -> Float64[np.ndarray, "n"]:
+    """Does something else in every fifth step."""
+    state = u.copy()
+    for step in range(steps):
+        state = state * (0.25 if step % 5 == 4 else 0.5)
+    return state
+
+
+def sourced(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Adds something in the middle."""
+    out = 2 * u
+    out[out.size // 2 : out.size // 2 + 1] += 1
+    return out
+
+
+def looked_up(u: Float64[np.ndarray, "n"], at: Int64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """Reads where the values of an argument say."""
+    return u[np.abs(at) % max(u.size, 1)]
+
+
+def constant_field(sizes, rng):
+    return {"u": np.ones(sizes["n"])}
+
+
 def minus_mean(u: Float64[np.ndarray, "y x"]) -> Float64[np.ndarray, "y x"]:
     return u - u.mean()
 

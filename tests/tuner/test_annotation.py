@@ -177,6 +177,42 @@ PLANTED = {
         {"split": {"n": Block()}, "steps": "steps"},
         r"^'steps' does not count time steps: .* leave it out and declare the halo of a whole call",
     ),
+    "something else in every fifth step": (
+        a.rested,
+        NS,
+        {"split": {"n": Block()}, "steps": "steps"},
+        r"^'steps' does not count time steps",
+    ),
+    "farther at one end": (
+        a.one_sided,
+        N,
+        {"split": {"n": Block(halo=1)}},
+        r"^output out\[0\] changes with u\[2\]: 2 cells away in n, the declared halo is 1 ",
+    ),
+    "more cells held at the ends than read": (
+        a.rimmed,
+        NS,
+        {"split": {"n": Block(halo=1)}, "steps": "steps"},
+        r"^out\[\d+\] of the whole .*; blocks are right with split=\{'n': Block\(halo=2\)\}$",
+    ),
+    "halo missing under constant inputs": (
+        a.upwind,
+        N,
+        {"split": {"n": Block(halo=(1, 0))}, "inputs": a.constant_field},
+        r"2 cells away in n, the declared halo is \(1, 0\)",
+    ),
+    "something in the middle": (
+        a.sourced,
+        N,
+        {"split": {"n": Block()}},
+        r"it depends on a size, on positions",
+    ),
+    "indices in an argument": (
+        a.looked_up,
+        N,
+        {"split": {"n": Block(halo=3)}},
+        r"the declared halo is 3 |beyond its halo",
+    ),
     "maximum claimed a sum": (
         a.largest,
         N,

@@ -8,8 +8,8 @@ The draft shares this process: it could speak to the judge in its stead, but onl
 and what it wrote is compared all the same. What it cannot do is answer for another rank, or read
 what another rank holds.
 
-Protocol, one line of JSON each way: the grade, then `load`, then `run` until the judge closes the
-channel.
+Protocol, one line of JSON each way: the grade, then it waits; `loaded`; then one answer to each
+call, until the judge closes the channel.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _obey(
     from outpace.tuner.mpi.calling import described  # noqa: PLC0415
 
     run: Kernel | None = None
-    while (message := line.receive()) is not None and message["do"] != "end":
+    while (message := line.receive()) is not None:
         try:
             if run is None:
                 contract = decode(setup["contract"], Contract)

@@ -115,7 +115,6 @@ class Ranks:
         for rank, nonce in enumerate(nonces):
             self._channels[rank].send(
                 {
-                    "do": "run",
                     "ranks": question.ranks,
                     "items": deal.items(rank),
                     "sizes": question.case.sizes,
@@ -151,7 +150,7 @@ class Ranks:
                 f"a model need {lowest}",
             )
         for channel in self._channels:
-            channel.send({"do": "load"})
+            channel.send({"load": True})
         self._answers(self._world, FIRST_LIMIT)
 
     def _answers(self, count: int, limit: float) -> list[dict[str, Any]]:

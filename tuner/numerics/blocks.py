@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from outpace.codegen.dims import sizes_text
 from outpace.codegen.domain import allows
 from outpace.codegen.mpi.layout import Layout
-from outpace.codegen.splitting import block_dims, cut_axes, ghosts
+from outpace.codegen.splitting import block_dims, cut_axes, ghosts, halo_of
 from outpace.model import Block, Boundary, Combination, Contract, Mismatch, Reduced
 from outpace.tuner.numerics.acceptance import Band, Expected, compare, expect
 from outpace.tuner.numerics.probing import Array, Problem, attempt
@@ -25,6 +26,8 @@ _BLOCKS = 3
 """Blocks of a problem that are run."""
 _PARTS = (2, 3, 4)
 """Into how many blocks a dim is cut, if it is long enough."""
+_WIDER = (1, 2)
+"""Cells by which a halo is made wider to see whether that is all that is wrong."""
 
 _COMBINE: Mapping[Combination, Callable[[Any, Any], Any]] = {
     Combination.SUM: np.add,
@@ -101,16 +104,44 @@ class BlockTest:
             results = self._run(problem, local)
             if results is None:
                 continue
-            got, own = self._own(layout, rank, local, results, expected)
+            own, got = self._own(layout, rank, local, results, expected)
             mismatch = compare(self.contract, own, got)
             if mismatch is not None:
-                return self._padded_sentence(problem, layout, rank, local, mismatch)
+                advice = self._wider_halo(problem, layout, expected)
+                return self._padded_sentence(problem, layout, rank, local, mismatch, advice)
+        return None
+
+    def _wider_halo(self, problem: Problem, layout: Layout, expected: Expected) -> str | None:
+        """A halo with which all blocks are right, as where more cells at the ends are held fixed.
+
+        A block that has grown to the whole dim says nothing.
+        """
+        cut = {dim for dim, parts in layout.grid.items() if parts > 1}
+        for more in _WIDER:
+            blocks = {
+                dim: msgspec.structs.replace(block, halo=tuple(n + more for n in halo_of(block)))
+                for dim, block in block_dims(self.contract).items()
+                if dim in cut
+            }
+            wider = msgspec.structs.replace(self.contract, split={**self.contract.split, **blocks})
+            ranks = range(layout.ranks)
+            locals_ = [local_problem(problem, layout, r, problem.steps, wider) for r in ranks]
+            runs = [self._run(problem, local) for local in locals_]
+            is_right = all(
+                run is not None
+                and all(local.sizes[dim] < problem.sizes[dim] for dim in cut)
+                and compare(self.contract, *self._own(layout, rank, local, run, expected)) is None
+                for rank, local, run in zip(ranks, locals_, runs, strict=True)
+            )
+            if is_right:
+                texts = (f"{d!r}: Block(halo={_halo_text(b)})" for d, b in blocks.items())
+                return f"blocks are right with split={{{', '.join(texts)}}}"
         return None
 
     def _own(
         self, layout: Layout, rank: int, local: Local, results: list[Array], expected: Expected
-    ) -> tuple[list[Array], Expected]:
-        """A rank's own cells of its results, and what they must be."""
+    ) -> tuple[Expected, list[Array]]:
+        """What a rank's own cells of the results must be, and what they are."""
         got, bands = [], []
         for part, result, band in zip(self.contract.results, results, expected.bands, strict=True):
             if part.name in self.contract.reduce:  # tested by itself
@@ -126,22 +157,30 @@ class BlockTest:
                     here[axis.number] = slice(cells.start - start, cells.stop - start)
             got.append(result[tuple(here)])
             bands.append(Band(band.native[own], band.centre[own], band.allowed[own]))
-        return got, replace(expected, bands=tuple(bands))
+        return replace(expected, bands=tuple(bands)), got
 
     def _padded_sentence(
-        self, problem: Problem, layout: Layout, rank: int, local: Local, mismatch: Mismatch
+        self,
+        problem: Problem,
+        layout: Layout,
+        rank: int,
+        local: Local,
+        mismatch: Mismatch,
+        advice: str | None,
     ) -> str:
         own = {dim: layout.block(dim, rank) for dim in local.spans}
         part = next(p for p in self.contract.results if p.name == mismatch.output)
         starts = [cells.start for cells in layout.own(part, rank)]
         index = [i + start for i, start in zip(mismatch.index, starts, strict=True)]
         cut = " and ".join(repr(dim) for dim in local.spans)
+        advice = advice or (
+            "it depends on a size, on positions, or on something taken over all cells: pass that "
+            f"as an argument, or leave {cut} out of split"
+        )
         return (
             f"{mismatch.output}[{', '.join(map(str, index))}] of the whole (at {problem.text}) is "
             f"{mismatch.expected}, but {mismatch.got} when the reference runs on the block "
-            f"{_spans_text(own)} with the cells around it, {_spans_text(local.spans)}; it depends "
-            "on a size, on positions, or on something taken over all cells: pass that as an "
-            f"argument, or leave {cut} out of split"
+            f"{_spans_text(own)} with the cells around it, {_spans_text(local.spans)}; {advice}"
         )
 
     # --- Reductions -------------------------------------------------------------------------------
@@ -179,9 +218,19 @@ class BlockTest:
         return results
 
 
-def local_problem(problem: Problem, layout: Layout, rank: int, steps: int) -> Local:
-    """A rank's own block with the ghost cells for so many steps, 0 for none at all."""
-    contract = problem.contract
+def local_problem(
+    problem: Problem, layout: Layout, rank: int, steps: int, contract: Contract | None = None
+) -> Local:
+    """A rank's own block with the ghost cells for so many steps, 0 for none at all.
+
+    Args:
+        problem: The whole.
+        layout: Who owns what.
+        rank: Whose block.
+        steps: As many as the ghost cells allow.
+        contract: Declares the halos, if not that of the problem.
+    """
+    contract = contract or problem.contract
     spans = {}
     for dim, parts in layout.grid.items():
         split = contract.split[dim]
@@ -269,6 +318,11 @@ def _is_within(
 def _plain(values: Array) -> str:
     first = str(values.flat[0])
     return first if values.size == 1 else f"{first} and so on"
+
+
+def _halo_text(block: Block) -> str:
+    low, high = halo_of(block)
+    return str(low) if low == high else str((low, high))
 
 
 def _spans_text(spans: Mapping[str, tuple[int, int]]) -> str:

@@ -46,7 +46,7 @@ class SteppingTest:
                 f"steps={steps!r} counts time steps, but no output has the dtype and dims of an "
                 "argument that it could be in the next step; leave steps= out"
             )
-        longer = tuple(int(n) for n in rng.integers(1, _LONGEST + 1, 2))
+        longer = (int(rng.integers(1, _LONGEST + 1)), int(rng.integers(1, _LONGEST + 1)))
         short = next((pair for pair in _PAIRS if self._allows(problem, *pair, sum(pair))), None)
         pairs = [] if short is None else [short]
         pairs += [longer] if self._allows(problem, *longer, sum(longer)) else []

@@ -330,14 +330,14 @@ class Simulation:
     def _deadlock(self) -> Fault:
         waiting = self._waiting()
         lost = [
-            [op.described for op in rank.operations.values() if op.is_lost]
+            operation.described
             for rank in self.ranks
             if rank.blocked
+            for operation in rank.operations.values()
+            if operation.is_lost
         ]
-        if all(lost):  # whoever waits, waits for one that has ended to receive
-            return UnreceivedMessages(
-                _listed([described for own in lost for described in own]), waiting=waiting
-            )
+        if lost:  # whatever else waits: these can never be received
+            return UnreceivedMessages(_listed(lost), waiting=waiting)
         return Deadlock("; ".join(map(str, waiting)), waiting=waiting)
 
     def _finalise(self) -> None:

@@ -217,7 +217,7 @@ class Joining(PointToPoint):
         base = buffer.datatype.base
         simulation = self._simulation
         if not expects(buffer, elements) and len(elements):
-            reason = f"{base} is expected, but the data{origin} are {elements.dtype}"
+            reason = f"{base} are expected, but the data{origin} are {elements.dtype}"
             simulation.fail(DatatypeMismatch(reason))
         if len(elements) != buffer.length:
             kind = Truncation if len(elements) > buffer.length else CollectiveMismatch

@@ -277,19 +277,19 @@ class Mailbox:
     def _check(self, send: Outgoing, receive: Incoming) -> None:
         """Fail where the message does not fit the receive."""
         payload, buffer = send.payload, receive.buffer
-        sent = f"rank {send.rank.index} sent in {send.call}"
+        sent = f"in {send.call} of rank {send.rank.index}"
         if buffer is None:
             if not isinstance(payload, bytes) and payload.itemsize != 1:
-                reason = f"an object is expected, but {sent} {payload.dtype} elements"
+                reason = f"an object is expected, but elements of {payload.dtype} were sent {sent}"
                 self._fail(DatatypeMismatch, reason, receive)
             return
         elements = _as_bytes(payload) if isinstance(payload, bytes) else payload
-        base = buffer.datatype.base
         if not expects(buffer, elements):
-            what = "an object" if isinstance(payload, bytes) else f"{payload.dtype} elements"
-            self._fail(DatatypeMismatch, f"{base} is expected, but {sent} {what}", receive)
+            what = "an object was" if isinstance(payload, bytes) else f"{payload.dtype} were"
+            reason = f"{buffer.datatype.base} are expected, but {what} sent {sent}"
+            self._fail(DatatypeMismatch, reason, receive)
         if len(elements) > buffer.length:
-            reason = f"room for {buffer.length} elements, but {sent} {len(elements)}"
+            reason = f"room for {buffer.length} elements, but {len(elements)} were sent {sent}"
             self._fail(Truncation, reason, receive)
 
     def _fail(self, kind: type[Fault], reason: str, receive: Incoming) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -22,6 +22,7 @@ from outpace.tuner.numerics.selfcheck import CheckedReference
 from outpace.tuner.numerics.shrinking import shrunk
 from outpace.tuner.process import Call, Failure
 from outpace.tuner.simgpu.building import Build, build_program
+from outpace.tuner.simgpu.cases import Posed, posed_cases
 from outpace.tuner.simgpu.simulation import Simulation, bytes_needed
 from outpace.tuner.simgpu.source import Unsupported, device_file, translation_unit
 
@@ -34,9 +35,14 @@ _BUFFER_BYTES = 1 << 30
 
 
 def check_cuda(
-    checked: CheckedReference, variant: Variant, *, accept_risk: bool = False, shrinks: bool = True
+    checked: CheckedReference,
+    variant: Variant,
+    *,
+    accept_risk: bool = False,
+    shrinks: bool = True,
+    limit: float = CASE_LIMIT,
 ) -> Trial:
-    """Run a variant on every drawn case on the simulated GPU.
+    """Run a variant on the simulated GPU, on every drawn case and on a few larger ones.
 
     Each case is run in several orders of threads with every access recorded, then once under the
     sanitizers. A pass is `checked`, which cannot be promoted.
@@ -46,6 +52,7 @@ def check_cuda(
         variant: Of a draft in CUDA.
         accept_risk: Run what a model wrote even where isolation is weak.
         shrinks: Look for a simpler case than the one on which it was wrong.
+        limit: Seconds for one call.
 
     Raises:
         EnvironmentError_: There is no C++ compiler.
@@ -63,17 +70,19 @@ def check_cuda(
     lowest = lowest_grade(variant.draft, accept_risk=accept_risk)
     language = language_named(variant.draft.language)
     folder = write_source(f"draft{language.suffix}", language.bind(variant))
+    posed = posed_cases(checked)
     with folder as name:
         grade = Grade.A
         for build in Build:
-            check = _Check(checked, variant, sketch, Path(name), build, lowest, shrinks=shrinks)
+            check = _Check(
+                checked, variant, sketch, posed, Path(name), build, lowest, limit, shrinks
+            )
             ended = check.run()
             if ended is not None:
                 return ended
             grade = max(grade, check.grade)
-    count = len(checked.cases)
     reason = (
-        f"right in simulation on {count} cases, in {ORDERS} orders of threads and under the "
+        f"right in simulation on {len(posed)} cases, in {ORDERS} orders of threads and under the "
         "sanitizers; it was not timed, for which a GPU is needed"
     )
     return trial_of(variant, Status.CHECKED, reason, grade=grade)
@@ -121,9 +130,11 @@ class _Check:
     checked: CheckedReference
     variant: Variant
     sketch: _Sketch
+    posed: Sequence[Posed]
     folder: Path
     build: Build
     lowest: Grade
+    limit: float
     shrinks: bool
     grade: Grade = Grade.D
     _running: Case | None = None
@@ -149,27 +160,26 @@ class _Check:
         program = build_program(
             sketch.unit, sketch.device, sketch.kernels, self.folder, self.build, self.lowest
         )
-        contract, cases = reference.contract, self.checked.cases
-        room = max(bytes_needed(contract, case.sizes, sketch.plan) for case in cases)
+        contract = reference.contract
+        room = max(bytes_needed(contract, p.case.sizes, sketch.plan) for p in self.posed)
         with Simulation(program, contract, sketch.plan, room, lowest=self.lowest) as simulation:
             self.grade = simulation.grade
             orders = ORDERS if self.build is Build.RACES else 1
-            for position, case in enumerate(cases):
-                self._running = case
+            for position, posed in enumerate(self.posed):
+                self._running = posed.case
                 for order in range(orders):
                     simulation.seed = position * orders + order
-                    mismatch = self._mismatch(simulation, position)
+                    mismatch = self._mismatch(simulation, posed)
                     if mismatch is not None:
-                        return self._wrong(simulation, case, mismatch)
+                        return self._wrong(simulation, posed.case, mismatch)
         self._running = None
         return None
 
-    def _mismatch(self, simulation: Simulation, position: int) -> Mismatch | None:
-        case = self.checked.cases[position]
-        simulation.prepare([Call(case.sizes, draw_inputs(self.checked.reference, case))])
-        simulation.run(CASE_LIMIT)
-        contract = self.checked.reference.contract
-        return compare(contract, self.checked.expected[position], simulation.results())
+    def _mismatch(self, simulation: Simulation, posed: Posed) -> Mismatch | None:
+        reference, case = self.checked.reference, posed.case
+        simulation.prepare([Call(case.sizes, draw_inputs(reference, case))])
+        simulation.run(self.limit)
+        return compare(reference.contract, posed.expected, simulation.results())
 
     def _wrong(self, simulation: Simulation, case: Case, mismatch: Mismatch) -> Trial:
         found: Counterexample = case.counterexample(mismatch)

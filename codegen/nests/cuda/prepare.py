@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from outpace.codegen.nests.cuda.absorb import absorbed
+from outpace.codegen.nests.cuda.forward import forwarded
 from outpace.codegen.nests.ir import Program
 from outpace.codegen.nests.rewriting.fold import folded
 from outpace.codegen.nests.rewriting.fuse import fused
@@ -31,7 +33,7 @@ def cuda_forms(program: Program, *, reorder: bool) -> Iterator[tuple[str, tuple[
     program = ping_ponged(unrolled(program))
     seen: list[Program] = []
     for idea, form in (("recomputed", inlined(program)), ("fused", program)):
-        plain = invariants_out(hoisted(reused(fused(form))))
+        plain = forwarded(fused(absorbed(invariants_out(hoisted(reused(fused(form)))))))
         finals = [_finished(p, reorder=reorder) for p in (landed(plain), plain)]
         if finals[0] not in seen:
             seen.append(finals[0])

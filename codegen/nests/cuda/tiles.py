@@ -181,7 +181,7 @@ class Tiles:
         distance: dict[str, int] = {"cell": 1}
         reach = self.stencil.reach(e)
         for k, far in enumerate(reach[:-1]):
-            distance[" * ".join(f"width_{a}" for a in self._axes[k + 1 :])] = far
+            distance["*".join(f"width_{a}" for a in self._axes[k + 1 :])] = far
         return Load("before", (Position(affine.linear(distance, reach[-1])),), e.dtype)
 
 

@@ -71,6 +71,8 @@ def mpi_check(
             verdict_of,
         )
 
+        if not timeout > 0:
+            raise UsageError(f"--timeout {timeout:g}: give a time above 0")
         question = Question(
             program, tuple(args or ()), _numbers(ranks), seeds, eager, timeout, show_output
         )

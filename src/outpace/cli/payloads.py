@@ -32,9 +32,9 @@ def tuned(result: Result) -> dict[str, Any]:
 
 
 def judged(result: Result) -> dict[str, Any]:
-    """`outpace.tune/1` of one judged draft, with its verdict."""
+    """`outpace.tune/1` of one judged draft, with its verdict and what else there is to say."""
     verdict = None if result.verdict is None else result.verdict.value
-    return {**tuned(result), "verdict": verdict}
+    return {**tuned(result), "verdict": verdict, "notes": list(result.notes)}
 
 
 def rerun(reference: str, case: Case, trial: Trial | None) -> dict[str, Any]:

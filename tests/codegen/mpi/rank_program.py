@@ -1,10 +1,11 @@
 """What each rank of the one real MPI launch does: every job on sub-communicators of every size.
 
 Run as `mpiexec -n 7 python -m mpi4py rank_program.py JOBS RESULT`. A job is a dict made by
-`jobs.py`; ranks hold nothing but their own blocks of its arrays.
+`mpi_jobs.py`; ranks hold nothing but their own blocks of its arrays.
 """
 
 import functools
+import itertools
 import json
 import pickle
 import sys
@@ -13,7 +14,6 @@ import types
 from pathlib import Path
 
 import numpy as np
-from mpi4py import MPI
 
 
 @functools.cache
@@ -29,6 +29,8 @@ def loaded(job):
 
 
 def main():
+    from mpi4py import MPI
+
     world = MPI.COMM_WORLD
     jobs = pickle.loads(Path(sys.argv[1]).read_bytes())
     groups = {p: world.Split(0 if world.rank < p else 1, world.rank) for p in (1, 2, 3, 4, 5, 7)}
@@ -39,12 +41,14 @@ def main():
             continue
         try:
             failures += problems(loaded(job), comm, job)
-        except Exception:
-            print(job["label"], comm.rank, traceback.format_exc(), file=sys.stderr, flush=True)
+        except BaseException:
+            sys.stderr.write(f"{job['label']} rank {comm.rank}\n{traceback.format_exc()}")
+            sys.stderr.flush()
             world.Abort(1)
+            raise
     every = world.gather(failures)
     if world.rank == 0:
-        found = sum(every, [])
+        found = list(itertools.chain(*every))
         Path(sys.argv[2]).write_text(json.dumps({"jobs": len(jobs), "failures": found}))
 
 

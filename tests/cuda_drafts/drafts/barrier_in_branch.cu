@@ -13,6 +13,9 @@ __device__ double block_sum(double value) {
             __syncthreads();
         }
     }
+    if (t > 0) return 0.0;
+    if (false) {
+    }
     return room[0];
 }
 

@@ -3,6 +3,6 @@
 // expect: crashed
 __global__ void axpy(double a, const double *x, const double *y, double *out, int64_t n) {
     int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x;
-    int64_t per = n / (n - 1);
+    int64_t per = n / (n - 2);
     if (i < n && per < 5) out[i] = a * x[i] + y[i];
 }

@@ -1,24 +1,29 @@
-// outpace: {"plan": {"buffers": [{"name": "next", "dtype": "float64", "shape": ["y", "x"]}], "steps": [{"copy": ["u", "out"]}, {"repeat": "t", "range": [0, "steps", 1], "steps": [{"launch": "step", "grid": ["ceildiv(x, 16)", "ceildiv(y, 16)"], "block": [16, 16], "arguments": ["out", "next", "y", "x"]}, {"swap": ["out", "next"]}]}]}}
-// reference: jacobi
+// outpace: {"plan": {"buffers": [{"name": "parts", "dtype": "float64", "shape": ["max(ceildiv(n, 128), 1)"]}], "steps": [{"fill": "parts", "value": 0}, {"launch": "partial", "grid": ["ceildiv(n, 128)"], "block": [128], "arguments": ["x", "parts", "n"]}, {"launch": "partial_rest", "grid": [1], "block": [128], "arguments": ["parts", "out", "max(ceildiv(n, 128), 1)"]}]}}
+// reference: total
 // expect: crashed
-// says: an index outside of its array
-// The halo's column lies in the next row of the tile.
-__global__ void step(const double *__restrict__ u, double *__restrict__ v, int64_t ny, int64_t nx) {
-    __shared__ double tile[18][18];
-    int64_t x = blockIdx.x * 16 + threadIdx.x, y = blockIdx.y * 16 + threadIdx.y;
-    int tx = threadIdx.x + 1, ty = threadIdx.y + 1;
-    bool inside = x < nx && y < ny;
-    if (inside) {
-        tile[ty][tx] = u[y * nx + x];
-        if (threadIdx.x == 0 && x > 0) tile[ty][0] = u[y * nx + x - 1];
-        if (threadIdx.x == 15 && x + 1 < nx) tile[ty][18] = u[y * nx + x + 1];
-        if (threadIdx.y == 0 && y > 0) tile[0][tx] = u[(y - 1) * nx + x];
-        if (threadIdx.y == 15 && y + 1 < ny) tile[17][tx] = u[(y + 1) * nx + x];
-    }
+// says: out of bounds
+__device__ double block_sum(double value) {
+    __shared__ double room[128];
+    int t = threadIdx.x;
+    room[t] = value;
+    if (t == 127) room[t + 1] = 0.0;
     __syncthreads();
-    if (!inside) return;
-    bool edge = x == 0 || y == 0 || x == nx - 1 || y == ny - 1;
-    v[y * nx + x] = edge ? tile[ty][tx]
-                         : 0.25 * (tile[ty - 1][tx] + tile[ty + 1][tx] + tile[ty][tx - 1] +
-                                   tile[ty][tx + 1]);
+    for (int half = 64; half > 0; half /= 2) {
+        if (t < half) room[t] += room[t + half];
+        __syncthreads();
+    }
+    return room[0];
+}
+
+__global__ void partial(const double *x, double *parts, int64_t n) {
+    int64_t i = blockIdx.x * (int64_t)128 + threadIdx.x;
+    double sum = block_sum(i < n ? x[i] : 0.0);
+    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+
+__global__ void partial_rest(const double *parts, double *out, int64_t count) {
+    double sum = 0.0;
+    for (int64_t i = threadIdx.x; i < count; i += 128) sum += parts[i];
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) out[0] = sum;
 }

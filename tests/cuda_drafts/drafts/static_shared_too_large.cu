@@ -9,4 +9,6 @@ __global__ void axpy(double a, const double *x, const double *y, double *out, in
         room[threadIdx.x] = x[i];
         out[i] = a * room[threadIdx.x] + y[i];
     }
+    __syncthreads();
+    if (i < n) out[i] = a * room[threadIdx.x] + y[i];
 }

@@ -169,6 +169,8 @@ inline void check_access(uintptr_t address, size_t size, bool is_write, bool is_
         region = region_of(address, size, is_write, code);
     } else if (address - shared_variables.begin < shared_variables.size) {
         region = &shared_variables;
+        if (!variables.covers(address, size))
+            report_access("bounds", "", 0, size, is_write, code);
     } else if (address - device.dynamic.begin + GUARD < DYNAMIC_ROOM + 2 * GUARD) {
         region = &device.dynamic;
         if (address < region->begin || address + size > region->end())

@@ -132,8 +132,13 @@ struct Variables {
     uintptr_t device_begin = 0, device_end = 0;  // from the first to the last device variable
     std::vector<Region> shared, device;
     std::vector<std::string> mangled;  // of the shared ones
+    std::vector<bool> covered;         // bytes of the segment that belong to a variable
 
     void find();
+    bool covers(uintptr_t address, size_t size) const {
+        size_t first = address - shared_begin;
+        return first + size <= covered.size() && covered[first] && covered[first + size - 1];
+    }
     static const Region *at(const std::vector<Region> &regions, uintptr_t address) {
         for (const Region &r : regions)
             if (address >= r.begin && address < r.end()) return &r;
@@ -218,6 +223,9 @@ inline void Variables::find() {
         }
     }
     close(file);
+    covered.assign(shared_end - shared_begin, false);
+    for (const Region &r : shared)
+        std::fill_n(covered.begin() + (long)(r.begin - shared_begin), r.size, true);
     for (const Region &r : device) {
         device_begin = device_begin ? std::min(device_begin, r.begin) : r.begin;
         device_end = std::max(device_end, r.end());

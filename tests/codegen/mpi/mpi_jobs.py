@@ -26,29 +26,30 @@ def poisoned(shape, dtype):
     return array
 
 
-def job(reference, draft, sizes, ranks, *, exact=True, **params):
+def make_job(reference, draft, sizes, ranks, *, exact=True, **params):
     """A job at these global sizes on so many ranks."""
     assert set(params) <= {p.name for p in draft.parameters}
     contract = reference.contract
     grid_params = {k: v for k, v in params.items() if k.startswith("GRID_")}
-    layout = Layout.of(
-        contract, sizes, grid_of(draft.flags, grid_params, contract, sizes, ranks)
-    )
+    layout = Layout.of(contract, sizes, grid_of(draft.flags, grid_params, contract, sizes, ranks))
     rng = np.random.default_rng(7)
     inputs = {a.name: drawn(a, sizes, rng) for a in contract.arguments}
     after = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in inputs.items()}
     returned = reference.fn(*after.values())
     outputs = returned if isinstance(returned, tuple) else (returned,)
-    results = {o.name: np.reshape(r, (1,)) if o.scalar else r for o, r in zip(contract.outputs, outputs)}
+    results = {
+        o.name: np.reshape(r, (1,)) if o.scalar else r
+        for o, r in zip(contract.outputs, outputs, strict=True)
+    }
     results |= {a.name: after[a.name] for a in contract.mutated}
     values, expected = [], []
     for rank in range(ranks):
         own = {p.name: layout.own(p, rank) for p in contract.parts}
-        values.append(
-            [np.ascontiguousarray(inputs[a.name][own[a.name]]) if a.dims is not None else inputs[a.name]
-             for a in contract.arguments]
-            + [poisoned(layout.shape(o, rank), o.dtype) for o in contract.outputs]
-        )  # fmt: skip
+        given = [
+            inputs[a.name] if a.dims is None else np.ascontiguousarray(inputs[a.name][own[a.name]])
+            for a in contract.arguments
+        ]
+        values.append(given + [poisoned(layout.shape(o, rank), o.dtype) for o in contract.outputs])
         expected.append(
             [results[p.name][own[p.name]] if p.name in results else None for p in contract.parts]
         )

@@ -92,9 +92,7 @@ def product(
     return a @ b
 
 
-@outpace.optimize(
-    workloads={"a": {"r": 32, "c": 32}}, split={"r": Pencil(), "c": Pencil()}
-)
+@outpace.optimize(workloads={"a": {"r": 32, "c": 32}}, split={"r": Pencil(), "c": Pencil()})
 def transposed(u: Float64[np.ndarray, "r c"]) -> Float64[np.ndarray, "c r"]:
     return u.T.copy()
 

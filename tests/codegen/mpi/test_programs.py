@@ -1,0 +1,172 @@
+"""Every pattern's programs give what the reference gives, on any number of ranks and any sizes.
+
+In simulation every message and request is accounted for; under real MPI the same jobs run in one
+launch on sub-communicators.
+"""
+
+import importlib.util
+import itertools
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import mpi_references
+import pytest
+import rank_program
+from mpi_jobs import make_job
+
+from outpace.codegen.mpi.drafts import mpi_drafts
+from outpace.codegen.mpi.local import numba_kernel, numpy_kernel
+from outpace.codegen.reference import Reference
+from outpace.tuner.simcomm import installed, run_ranks
+
+SIZES = {
+    "scaled": [{"y": 8, "x": 6}, {"y": 1, "x": 9}, {"y": 0, "x": 5}],
+    "heat": [
+        {"y": 12, "x": 10, "steps": 5},
+        {"y": 7, "x": 5, "steps": 3},
+        {"y": 1, "x": 3, "steps": 4},
+        {"y": 3, "x": 17, "steps": 0},
+    ],
+    "advect": [{"x": 24, "steps": 5}, {"x": 7, "steps": 4}, {"x": 1, "steps": 3}],
+    "smooth": [{"z": 6, "y": 8, "x": 5}, {"z": 1, "y": 2, "x": 3}],
+    "diffuse": [{"I": 9, "J": 7, "K": 2}, {"I": 1, "J": 2, "K": 1}],
+    "maxwell": [{"x": 24, "steps": 7}, {"x": 3, "steps": 5}, {"x": 1, "steps": 2}],
+    "product": [{"m": 8, "n": 6, "k": 5}, {"m": 1, "n": 3, "k": 2}],
+    "transposed": [{"r": 8, "c": 5}, {"r": 1, "c": 9}],
+    "spectrum": [{"y": 8, "x": 6}, {"y": 1, "x": 9}],
+    "column_sums": [{"n": 9, "m": 3}, {"n": 1, "m": 2}],
+    "least": [{"y": 9, "x": 5}, {"y": 1, "x": 2}],
+    "bodies": [{"n": 9, "steps": 2}, {"n": 1, "steps": 2}],
+}
+INEXACT = {"product", "spectrum", "column_sums"}
+"""Sums in another order; all others are the same to the last bit."""
+MOST_RANKS = 7
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+LAUNCHER = str(MPIEXEC) if MPIEXEC.exists() else shutil.which("mpiexec")
+
+
+def reference_of(name) -> Reference:
+    return getattr(mpi_references, name).reference
+
+
+def first_draft(name, kernel=numpy_kernel):
+    reference = reference_of(name)
+    return mpi_drafts(reference, kernel(reference), 6)[0]
+
+
+def choices(draft):
+    """The defaults, every other value alone, and the pairs that go through other code."""
+    values = {p.name: p.values for p in draft.parameters if not p.name.startswith("GRID_")}
+    found = [{}]
+    found += [{n: v} for n, several in values.items() for v in several[1:] if v != 8]
+    pairs = [
+        {"CORNERS": "diagonal", "EXCHANGE": "blocking"},
+        {"OVERLAP": True, "EXCHANGE": "persistent"},
+        {"OVERLAP": True, "DEPTH": 2},
+        {"OVERLAP": True, "CORNERS": "diagonal"},
+    ]
+    return found + [pair for pair in pairs if set(pair) <= set(values)]
+
+
+def jobs_of(name, ranks):
+    draft = first_draft(name)
+    return [
+        make_job(reference_of(name), draft, sizes, p, exact=name not in INEXACT, **params)
+        for p in ranks
+        for sizes in SIZES[name]
+        for params in choices(draft)
+    ]
+
+
+def simulated(job, seed):
+    """What is wrong with a job on simulated ranks."""
+
+    def program(comm):
+        with installed():
+            return rank_program.problems(rank_program.loaded(job), comm, job)
+
+    return list(itertools.chain(*run_ranks(job["ranks"], program, seed=seed).check()))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_programs_are_right_in_simulation(name):
+    found = [
+        problem
+        for seed, job in enumerate(jobs_of(name, (1, 2, 3, 5)))
+        for problem in simulated(job, seed)
+    ]
+    assert not found, "\n".join(found[:20])
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "ranks", "params"),
+    [
+        ("heat", {"y": 9, "x": 11, "steps": 4}, 4, {"GRID_Y": 1, "GRID_X": 6}),
+        ("heat", {"y": 9, "x": 11, "steps": 4}, 6, {"GRID_Y": 6, "GRID_X": 1}),
+        ("heat", {"y": 9, "x": 11, "steps": 4}, 6, {"GRID_Y": 2, "GRID_X": 3, "DEPTH": 4}),
+        ("smooth", {"z": 4, "y": 5, "x": 6}, 6, {"GRID_Z": 1, "GRID_Y": 2, "GRID_X": 3}),
+        ("product", {"m": 7, "n": 5, "k": 6}, 6, {"GRID_M": 1, "GRID_N": 6}),
+        ("maxwell", {"x": 70, "steps": 9}, 33, {"DEPTH": 4, "EXCHANGE": "neighbourhood"}),
+    ],
+)
+def test_any_grid_is_right(name, sizes, ranks, params):
+    job = make_job(
+        reference_of(name), first_draft(name), sizes, ranks, exact=name not in INEXACT, **params
+    )
+    assert not simulated(job, 0)
+
+
+@pytest.mark.parametrize("name", ["heat", "bodies"])
+def test_a_compiled_kernel_goes_inside(name):
+    sizes = {"y": 13, "x": 9, "n": 13, "steps": 4}
+    reference = reference_of(name)
+    own = {n: sizes[n] for n in (*reference.contract.dims, "steps")}
+    draft = first_draft(name, numba_kernel)
+    assert "numba.njit" in draft.source
+    assert not simulated(make_job(reference, draft, own, 4, exact=False), 0)
+
+
+def real_ranks_missing():
+    if importlib.util.find_spec("mpi4py") is None:
+        return "mpi4py is not installed"
+    return None if LAUNCHER else "there is no mpiexec"
+
+
+@pytest.mark.skipif(real_ranks_missing() is not None, reason=str(real_ranks_missing()))
+def test_programs_are_right_under_real_mpi(tmp_path):
+    jobs = [job for name in SIZES for job in jobs_of(name, (1, 2, 3, 4, 5, 7))]
+    Path(tmp_path, "jobs").write_bytes(pickle.dumps(jobs[:: 3 if len(jobs) > 400 else 1]))
+    command = [LAUNCHER, "-n", str(MOST_RANKS), sys.executable, "-m", "mpi4py"]
+    with subprocess.Popen(
+        [*command, rank_program.__file__, str(tmp_path / "jobs"), str(tmp_path / "result")],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
+            "MPIR_CVAR_POLLS_BEFORE_YIELD": "20",
+            "OMPI_ALLOW_RUN_AS_ROOT": "1",
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        },
+    ) as launched:
+        try:
+            said, _ = launched.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            os.killpg(launched.pid, signal.SIGTERM)  # mpiexec ends its ranks
+            said, _ = launched.communicate()
+            pytest.fail(f"the ranks did not end in time\n{said}")
+    assert launched.returncode == 0, said
+    result = json.loads((tmp_path / "result").read_text())
+    assert result["jobs"] > 300
+    assert not result["failures"], "\n".join(result["failures"][:20])
