@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import record
 from peers import tables, venvs
-from peers.contenders import field_of
+from peers.contenders import field_of, telling_line
 from peers.measuring import measure
 from peers.roofline import must_move, triad_bandwidth
 from programs import PROGRAMS
@@ -108,9 +108,12 @@ def tune(reference: Reference, promotions: Path) -> None:
     try:
         result = api.tune(reference, budget=budget, fresh=True, promoted=promotions)
     except OutpaceError as error:
-        found: dict[str, Any] = {"refused": str(error)}
+        found: dict[str, Any] = {"refused": telling_line(str(error))}
     else:
-        found = {"promoted": result.promotion is not None, "notes": list(result.notes)}
+        found = {
+            "promoted": result.promotion is not None,
+            "notes": [telling_line(n) for n in result.notes],
+        }
     found |= {"source": reference.source_hash, "seconds": time.monotonic() - begin}
     said.write_text(json.dumps(found, indent=1) + "\n")
     print(f"{reference.written.__name__}: {found}", flush=True)
@@ -144,7 +147,7 @@ class Comparison:
         except (OutpaceError, Failure) as error:
             print(f"{name}: {error}", flush=True)
             return
-        record.write("peers", {"workloads": self._results})
+        record.write("peers", {"environment": self._environment(), "workloads": self._results})
         row = tables.row_of(name, results[name])
         print(
             f"{tables.table([row]).splitlines()[-1]} {time.monotonic() - begin:.0f} s", flush=True
@@ -159,7 +162,7 @@ class Comparison:
         moved, fits = must_move(name, reference.contract, workload, self._last_cache)
         said = promotions / f"{name}.json"
         return {
-            "environment": record.environment(),
+            "environment": self._environment(),
             "versions": self._versions,
             "bandwidth": self._bandwidth,
             "sizes": workload.sizes,
@@ -171,6 +174,11 @@ class Comparison:
             "screened": measured.screened,
             "left_out": measured.left_out,
         }
+
+    def _environment(self) -> dict[str, Any]:
+        """As of every benchmark, without the folders that were given."""
+        command = f"peers.py --workload {self._options.workload} --rounds {self._options.rounds}"
+        return {**record.environment(), "command": command}
 
 
 def _known() -> dict[str, dict[str, Any]]:
@@ -187,7 +195,9 @@ def write_docs() -> None:
         first = [name for name in tables.HEADLINE if name in results]
         names = [*first, *(n for n in PROGRAMS if n in results and n not in first)]
         rows = [tables.row_of(name, results[name]) for name in names]
-        record.replace_block(page, f"peers-{workload}", tables.table(rows))
+        others = [line for name in names for line in tables.rewritten(name, results[name])]
+        text = "\n\n".join([tables.table(rows), *others])
+        record.replace_block(page, f"peers-{workload}", text)
         lines = [line for name in names for line in tables.reasons(name, results[name])]
         header = ["| program | peer | why it has no time |", "|---|---|---|"]
         record.replace_block(page, f"left-out-{workload}", "\n".join([*header, *lines]))

@@ -15,7 +15,14 @@ from outpace.codegen.reference import Reference
 from outpace.model import Contract, Output, Workload
 from outpace.tuner.process import Worker
 from peers.dace_forms import dace_forms
-from peers.forms import Form, numba_forms, outpace_form, pythran_forms
+from peers.forms import (
+    REWRITTEN,
+    Form,
+    numba_forms,
+    outpace_form,
+    pythran_forms,
+    rewritten_forms,
+)
 from peers.jax_forms import jax_forms
 
 REFERENCE = "numpy"
@@ -112,7 +119,7 @@ def field_of(
     contenders = [Contender(REFERENCE, "", reference.contract, own, location, None)]
     left_out: dict[str, str] = {}
     for form in forms_of(reference, workload, interpreters, promotions):
-        interpreter = interpreters.get(form.peer)
+        interpreter = interpreters.get("numba" if form.peer == REWRITTEN else form.peer)
         fixed = "sizes.py" in form.files  # compiled for these sizes alone
         folder = home / form.peer / (workload.name if fixed else "all") / _slug(form.name)
         reason = _built(form, folder, interpreter)
@@ -131,7 +138,7 @@ def forms_of(
     """All forms of outpace and of these peers, outpace first."""
     forms = [outpace_form(reference, promotions)]
     if "numba" in peers:
-        forms += numba_forms(reference)
+        forms += numba_forms(reference) + rewritten_forms(reference)
     if "pythran" in peers:
         forms += pythran_forms(reference)
     if "dace" in peers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Mapping
+from itertools import count
 
 from outpace.codegen.dims import shape_of
 from outpace.codegen.reference import Reference
@@ -204,11 +205,17 @@ class _Copies(ast.NodeTransformer):
 
 
 def _adapted(text: str) -> str:
-    """A function without methods that DaCe lacks, and local names that C++ keeps to itself."""
+    """A function without methods that DaCe lacks, and names that it or C++ takes otherwise.
+
+    Loops inside each other must not share an index, even one that nobody reads.
+    """
     tree = ast.parse(text)
+    loops = count()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in _RESERVED:
             node.id += "_"
+        elif isinstance(node, ast.For) and ast.unparse(node.target) == "_":
+            node.target = ast.Name(f"turn_{next(loops)}", ast.Store())
     _Copies().visit(tree)
     return ast.unparse(tree) + "\n"
 

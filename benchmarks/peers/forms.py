@@ -19,6 +19,8 @@ from outpace.codegen.source import SourceClosure, without_annotations
 from outpace.model import Argument, Workload
 
 PORTS = Path(__file__).parent / "ports"
+REWRITTEN = "rewritten"
+"""Stands where a peer's name does for another algorithm than the reference's."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def hand_port(kind: str, program: str) -> str | None:
     """Text of a port written by hand, or None.
 
     Args:
-        kind: Of port: `jax`, `dace`, or `loops`, which Numba and Pythran share.
+        kind: Of port: `jax`, `dace`, `rewritten`, or `loops`, which Numba and Pythran share.
         program: Its name.
     """
     path = PORTS / kind / f"{program}.py"
@@ -133,12 +135,24 @@ def numba_forms(reference: Reference) -> list[Form]:
         ported = with_prange(functions[closure.name], depth)
         if ported != functions[closure.name]:
             functions[closure.name] = ported
-            name = f"njit, parallel, fastmath, prange in {label} loops"
-            forms.append(_numba_form(closure, name, ("parallel", "fastmath"), functions))
+            for flags in _FLAGS[2:]:
+                name = f"{', '.join(['njit', *flags])}, prange in {label} loops"
+                forms.append(_numba_form(closure, name, flags, functions))
     port = hand_port("loops", closure.name)
     if port is not None:
-        forms += [_numba_loops(closure.name, port, flags) for flags in _FLAGS[1:]]
+        forms += [_numba_loops("numba", closure.name, port, flags) for flags in _FLAGS]
     return forms
+
+
+def rewritten_forms(reference: Reference) -> list[Form]:
+    """Another algorithm in loops, under Numba, where there is one: no compiler's doing.
+
+    It is timed beside the peers to show what is possible, and counts as none of them.
+    """
+    port = hand_port(REWRITTEN, reference.written.__name__)
+    if port is None:
+        return []
+    return [_numba_loops(REWRITTEN, reference.written.__name__, port, ())]
 
 
 def _numba_form(
@@ -151,13 +165,15 @@ def _numba_form(
     return Form("numba", name, files)
 
 
-def _numba_loops(program: str, port: str, flags: tuple[str, ...]) -> Form:
+def _numba_loops(peer: str, program: str, port: str, flags: tuple[str, ...]) -> Form:
     """A port in loops, with `prange` where Pythran has a pragma of OpenMP."""
-    options = ", ".join(["cache=True", *(f"{flag}=True" for flag in flags)])
+    # Scalars are divided as arrays are: without a test for zero, which would keep loops scalar.
+    given = ["cache=True", "error_model='numpy'", *(f"{flag}=True" for flag in flags)]
+    options = ", ".join(given)
     text = re.sub(r"(# omp parallel for.*\n *for \w+ in )range\(", r"\1numba.prange(", port)
     text = re.sub(r"^def ", f"@numba.njit({options})\ndef ", text, flags=re.MULTILINE)
     files = {"ported.py": f"import numba\n\n{text}", "program.py": _CALLED.format(name=program)}
-    return Form("numba", f"loops by hand, {', '.join(flags)}", files)
+    return Form(peer, ", ".join(["loops by hand", *flags]), files)
 
 
 def with_prange(text: str, depth: int) -> str:

@@ -30,11 +30,11 @@ int main(void) {
     double *a = malloc(n * sizeof *a), *b = malloc(n * sizeof *b), *c = malloc(n * sizeof *c);
     double best = 1e30;
     if (!a || !b || !c) return 1;
-    #pragma omp parallel for schedule(static)
+    #pragma omp parallel for
     for (long i = 0; i < n; i++) { a[i] = 0.0; b[i] = 1.0; c[i] = i; }
     for (int repeat = 0; repeat < %(repeats)d; repeat++) {
         double begin = omp_get_wtime();
-        #pragma omp parallel for schedule(static)
+        #pragma omp parallel for
         for (long i = 0; i < n; i++) a[i] = b[i] + 3.0 * c[i];
         double seconds = omp_get_wtime() - begin;
         if (seconds < best) best = seconds;

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from peers.contenders import PRODUCT, REFERENCE
+from peers.forms import REWRITTEN
 from peers.measuring import TRUSTED
 
 PEERS = ("numba", "pythran", "dace", "jax")
@@ -97,6 +98,17 @@ def reasons(program: str, measured: dict[str, Any]) -> list[str]:
         if said and not any(label.startswith(own) for label in samples):
             found.append(f"| {program} | {peer} | {said[-1].replace('|', ' ')} |")
     return found
+
+
+def rewritten(program: str, measured: dict[str, Any]) -> list[str]:
+    """What another algorithm reaches over the reference, where one was timed."""
+    samples = measured["samples"]
+    own = [label for label in samples if label.startswith(f"{REWRITTEN}: ")]
+    return [
+        f"`{program}` in another algorithm, by hand under Numba: "
+        f"{_times(_ratio(samples[TRUSTED], samples[label]))} over NumPy."
+        for label in own
+    ]
 
 
 def _ratio(slower: list[float], faster: list[float]) -> float:

@@ -7,6 +7,7 @@ so that the device compiler and a compiler for the CPU both make them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from outpace.codegen.cuda.names import Names, check_plan
@@ -31,56 +32,61 @@ CUDA_TYPES = {
 """Types in CUDA C++ by dtype; `int64_t` and `uint8_t` are accepted for the integers too."""
 
 _PRELUDE = """\
-namespace outpace_launch {
-template <class A, class B> struct same { static constexpr bool value = false; };
-template <class A> struct same<A, A> { static constexpr bool value = true; };
-template <class T> struct bare { typedef T type; };
-template <class T> struct bare<const T> { typedef T type; };
-template <class T> struct bare<volatile T> { typedef T type; };
-template <class T> struct bare<const volatile T> { typedef T type; };
-template <class T> struct integral {
-  static constexpr bool value = same<T, bool>::value || same<T, char>::value
-    || same<T, signed char>::value || same<T, unsigned char>::value || same<T, short>::value
-    || same<T, unsigned short>::value || same<T, int>::value || same<T, unsigned int>::value
-    || same<T, long>::value || same<T, unsigned long>::value || same<T, long long>::value
-    || same<T, unsigned long long>::value;
+template <class O_A, class O_B> struct O_same { static constexpr bool O_is = false; };
+template <class O_A> struct O_same<O_A, O_A> { static constexpr bool O_is = true; };
+template <class O_T> struct O_bare { typedef O_T O_type; };
+template <class O_T> struct O_bare<const O_T> { typedef O_T O_type; };
+template <class O_T> struct O_bare<volatile O_T> { typedef O_T O_type; };
+template <class O_T> struct O_bare<const volatile O_T> { typedef O_T O_type; };
+template <class O_T> struct O_integral {
+  static constexpr bool O_is = O_same<O_T, bool>::O_is || O_same<O_T, char>::O_is
+    || O_same<O_T, signed char>::O_is || O_same<O_T, unsigned char>::O_is
+    || O_same<O_T, short>::O_is || O_same<O_T, unsigned short>::O_is
+    || O_same<O_T, int>::O_is || O_same<O_T, unsigned int>::O_is
+    || O_same<O_T, long>::O_is || O_same<O_T, unsigned long>::O_is
+    || O_same<O_T, long long>::O_is || O_same<O_T, unsigned long long>::O_is;
 };
-template <class T> struct part { typedef T type; };
-template <> struct part<float2> { typedef float type; };
-template <> struct part<double2> { typedef double type; };
-template <class T, class E> struct element {
-  static constexpr bool value = same<T, E>::value || same<typename part<T>::type, E>::value
-    || (integral<T>::value && integral<E>::value && sizeof(T) == sizeof(E))
-    || (__is_class(E) && sizeof(E) % sizeof(typename part<T>::type) == 0);
+template <class O_T> struct O_part { typedef O_T O_type; };
+template <> struct O_part<float2> { typedef float O_type; };
+template <> struct O_part<double2> { typedef double O_type; };
+template <class O_T, class O_E> struct O_element {
+  typedef typename O_part<O_T>::O_type O_scalar;
+  static constexpr bool O_is = O_same<O_T, O_E>::O_is || O_same<O_scalar, O_E>::O_is
+    || (O_integral<O_T>::O_is && O_integral<O_E>::O_is && sizeof(O_T) == sizeof(O_E))
+    || (__is_class(O_E) && sizeof(O_E) % sizeof(O_scalar) == 0);
 };
-template <class T> struct element<T, void> { static constexpr bool value = true; };
-template <class T> struct memory {
-  template <class P> struct fits { static constexpr bool value = false; };
-  template <class E> struct fits<E *> {
-    static constexpr bool value = element<T, typename bare<E>::type>::value;
+template <class O_T> struct O_element<O_T, void> { static constexpr bool O_is = true; };
+template <class O_T> struct O_memory {
+  template <class O_P> struct O_fits { static constexpr bool O_is = false; };
+  template <class O_E> struct O_fits<O_E *> {
+    static constexpr bool O_is = O_element<O_T, typename O_bare<O_E>::O_type>::O_is;
   };
 };
-template <class T> struct number {
-  template <class P> struct fits {
-    static constexpr bool value = same<T, P>::value
-      || (integral<T>::value && integral<P>::value && sizeof(P) <= sizeof(T))
-      || (__is_class(T) && __is_class(P) && sizeof(T) == sizeof(P));
+template <class O_T> struct O_number {
+  template <class O_P> struct O_fits {
+    static constexpr bool O_is = O_same<O_T, O_P>::O_is
+      || (O_integral<O_T>::O_is && O_integral<O_P>::O_is && sizeof(O_P) <= sizeof(O_T))
+      || (__is_class(O_T) && __is_class(O_P) && sizeof(O_T) == sizeof(O_P));
   };
 };
-template <int I, class... Rest> struct nth { typedef void type; };
-template <int I, class First, class... Rest> struct nth<I, First, Rest...> {
-  typedef typename nth<I - 1, Rest...>::type type;
+template <int O_I, class... O_Rest> struct O_nth { typedef void O_type; };
+template <int O_I, class O_First, class... O_Rest> struct O_nth<O_I, O_First, O_Rest...> {
+  typedef typename O_nth<O_I - 1, O_Rest...>::O_type O_type;
 };
-template <class First, class... Rest> struct nth<0, First, Rest...> { typedef First type; };
-template <class F> struct kernel { static constexpr int count = -1; };
-template <class... P> struct kernel<void (*)(P...)> {
-  static constexpr int count = sizeof...(P);
-  template <int I, class Given> struct takes {
-    static constexpr bool value = Given::template fits<typename nth<I, P...>::type>::value;
+template <class O_First, class... O_Rest> struct O_nth<0, O_First, O_Rest...> {
+  typedef O_First O_type;
+};
+template <class O_F> struct O_kernel { static constexpr int O_count = -1; };
+template <class... O_P> struct O_kernel<void (*)(O_P...)> {
+  static constexpr int O_count = sizeof...(O_P);
+  template <int O_I, class O_Given> struct O_takes {
+    typedef typename O_nth<O_I, O_P...>::O_type O_taken;
+    static constexpr bool O_is = O_Given::template O_fits<O_taken>::O_is;
   };
 };
-}  // namespace outpace_launch
 """
+"""Every name begins with `O_`, which `_own` makes unmistakable: parameters of a draft are macros,
+and may well be called T or count."""
 
 
 def launch_checks(plan: LaunchPlan, contract: Contract, params: dict[str, Scalar]) -> str:
@@ -100,7 +106,7 @@ def launch_checks(plan: LaunchPlan, contract: Contract, params: dict[str, Scalar
         for place, step in launches(plan.steps, "steps")
         for line in _checks(step, place, names)
     ]
-    return _PRELUDE + "\n".join(dict.fromkeys(lines)) + "\n"
+    return _own(_PRELUDE) + "\n".join(dict.fromkeys(lines)) + "\n"
 
 
 def launches(steps: tuple[Step, ...], where: str) -> Iterator[tuple[str, LaunchStep]]:
@@ -114,15 +120,16 @@ def launches(steps: tuple[Step, ...], where: str) -> Iterator[tuple[str, LaunchS
 
 
 def _checks(step: LaunchStep, place: str, names: Names) -> Iterator[str]:
-    given, kernel = len(step.arguments), f"outpace_launch::kernel<decltype(&{step.kernel})>"
+    given, kernel = len(step.arguments), f"outpace_launch_kernel<decltype(&{step.kernel})>"
     yield (
-        f"static_assert({kernel}::count == {given}, "
+        f"static_assert({kernel}::outpace_launch_count == {given}, "
         f'"{place}: the plan passes {given} arguments, {step.kernel} takes another number");'
     )
     for i, text in enumerate(step.arguments):
         kind, called = _given(text, names)
         yield (
-            f"static_assert({kernel}::takes<{i}, outpace_launch::{kind}>::value, "
+            f"static_assert({kernel}::outpace_launch_takes<{i}, outpace_launch_{kind}>::"
+            f"outpace_launch_is, "
             f'"{place}.arguments[{i}]: the plan passes {called}, {step.kernel} takes another '
             'type");'
         )
@@ -137,3 +144,8 @@ def _given(text: str, names: Names) -> tuple[str, str]:
         kind = CUDA_TYPES[names.scalars[text]]
         return f"number<{kind}>", f"{text}, {kind}"
     return "number<long long>", f"{text}, an integer of 64 bits"
+
+
+def _own(text: str) -> str:
+    """C++ with the names of this module spelt out."""
+    return re.sub(r"\bO_(?=\w)", "outpace_launch_", text)

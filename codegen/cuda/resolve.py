@@ -168,6 +168,10 @@ class _Running:
     memory: dict[str, str] = field(init=False)
     actions: list[Action] = field(default_factory=list)
     rounds: int = 0
+    _indices: set[str] = field(default_factory=set)
+    _names_used: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _launches: dict[tuple[str, tuple[int, ...]], Launch] = field(default_factory=dict)
+    """Computed launches by place and by the loop indices that they depend on."""
 
     def __post_init__(self) -> None:
         self.memory = {name: name for name in self.shapes}
@@ -219,6 +223,31 @@ class _Running:
                     self.take(steps, f"{where}.steps")
 
     def _launch(self, step: LaunchStep, where: str) -> None:
+        used = self._used(step, where)
+        key = where, tuple(self.binding[name] for name in used)
+        if key not in self._launches:
+            self._launches[key] = self._computed(step, where)
+        launch = self._launches[key]
+        if 0 in launch.grid:
+            return
+        # The memory of an array may have changed hands since.
+        arguments = tuple(
+            ArrayArgument(self.memory[a.name]) if isinstance(a, ArrayArgument) else a
+            for a in launch.arguments
+        )
+        self._add(Launch(step.kernel, launch.grid, launch.block, launch.shared, arguments))
+
+    def _used(self, step: LaunchStep, where: str) -> tuple[str, ...]:
+        """Loop indices on which the numbers of a launch depend; mostly none."""
+        if where not in self._names_used:
+            texts = (*step.grid, *step.block, step.shared, *step.arguments)
+            named = (name for text in texts for name in parse_integer(text).names)
+            used = tuple(dict.fromkeys(name for name in named if name in self._indices))
+            self._names_used[where] = used
+        return self._names_used[where]
+
+    def _computed(self, step: LaunchStep, where: str) -> Launch:
+        """A launch with its numbers, and arrays by their own names."""
         grid = _triple(step.grid, self.binding, f"{where}.grid")
         block = _triple(step.block, self.binding, f"{where}.block")
         shared = _number(step.shared, self.binding, f"{where}.shared")
@@ -226,12 +255,11 @@ class _Running:
         arguments = tuple(
             self._argument(text, f"{where}.arguments[{i}]") for i, text in enumerate(step.arguments)
         )
-        if 0 not in grid:
-            self._add(Launch(step.kernel, grid, block, shared, arguments))
+        return Launch(step.kernel, grid, block, shared, arguments)
 
     def _argument(self, text: str, where: str) -> ArrayArgument | ScalarArgument | int:
         if text in self.memory:
-            return ArrayArgument(self.memory[text])
+            return ArrayArgument(text)
         if text in self.names.scalars:
             return ScalarArgument(text)
         return _number(text, self.binding, where)
@@ -243,12 +271,14 @@ class _Running:
         )
         if by == 0:
             raise DraftError(f"{where}.range[2]: {step.step!r} is 0")
+        self._indices.add(step.index)
         for index in range(first, end, by):
             self.rounds += 1
             self._check_length()
             self.binding[step.index] = index
             self.take(step.steps, f"{where}.steps")
         self.binding.pop(step.index, None)
+        self._indices.discard(step.index)
 
     def _check_alike(self, first: str, second: str, where: str) -> None:
         if self.shapes[first] != self.shapes[second]:

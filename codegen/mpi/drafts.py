@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from outpace.codegen.dims import parse_dim
-from outpace.codegen.mpi.emit import Program, grid_parameter, program_text
+from collections.abc import Mapping, Sequence
+
+from outpace.codegen.mpi.emit import Program, program_text
 from outpace.codegen.mpi.layout import default_grid, grid_dims
 from outpace.codegen.mpi.patterns import Pattern, recognise, transform_of
+from outpace.codegen.mpi.plan import (
+    Corners,
+    can_overlap,
+    collectives,
+    depths,
+    exchanges,
+    grid_parameter,
+)
+from outpace.codegen.mpi.rows import rows_kernel
 from outpace.codegen.reference import Reference
 from outpace.codegen.splitting import carried, halo_of
-from outpace.model import Combination, Contract, Draft, Parameter, Provenance, Scalar
+from outpace.errors import NotLifted
+from outpace.model import Contract, Draft, Parameter, Provenance, Scalar
 
 LANGUAGE = "mpi"
-_DEPTHS = (1, 2, 4, 8)
-_STENCIL_MODES = ("nonblocking", "blocking", "persistent", "neighbourhood")
-_COLLECTIVE_MODES = ("alltoall", "nonblocking", "blocking")
 _MOST_WAYS = 2
 """Ways in which results become inputs that are drafted, where the contract leaves it open."""
 
@@ -39,19 +47,33 @@ def mpi_drafts(
     """
     contract = reference.contract
     pattern = recognise(contract, reference.closure)
+    rows = _rows(reference) if pattern is Pattern.RING else None
     drafts = []
     for way in _ways(contract, pattern):
         parameters, constraints = search_space(contract, pattern, way, ranks)
         plan = _in_words(reference.closure.name, contract, pattern, way)
         transform = (transform_of(reference.closure) or "").removesuffix("2")
-        embedded = "" if pattern is Pattern.TRANSFORM else kernel
-        text = program_text(Program(contract, pattern, way, embedded, plan, parameters, transform))
+        embedded = "" if pattern is Pattern.TRANSFORM else rows or kernel
+        text = program_text(
+            Program(contract, pattern, way, embedded, plan, parameters, transform, rows is not None)
+        )
         idea = f"{pattern}, cut along {' and '.join(grid_dims(contract))}{_carried_words(way)}"
         flags: dict[str, Scalar] = {"grid": " ".join(grid_dims(contract))}
         drafts.append(
             Draft(LANGUAGE, text, parameters, constraints, flags, Provenance(drafter, idea))
         )
     return tuple(drafts)
+
+
+def _rows(reference: Reference) -> str | None:
+    """A kernel that computes own rows alone, or None where every rank must compute them all."""
+    dims = grid_dims(reference.contract)
+    if len(dims) > 1:
+        return None
+    try:
+        return rows_kernel(reference, dims[0])
+    except NotLifted:
+        return None
 
 
 def _ways(contract: Contract, pattern: Pattern) -> tuple[dict[str, str], ...]:
@@ -75,23 +97,20 @@ def search_space(
     """
     parameters = list(_grid_parameters(contract, ranks))
     constraints = [f"{' * '.join(p.name for p in parameters)} == {ranks}"] if parameters else []
-    if pattern is Pattern.STENCIL:
-        depths = _depths(contract) if way or contract.mutated else (1,)
-        if contract.steps is not None and (way or contract.mutated):
-            parameters.append(Parameter("DEPTH", depths))
-        parameters.append(Parameter("EXCHANGE", _STENCIL_MODES))
-        if len(grid_dims(contract)) > 1:
-            parameters.append(Parameter("CORNERS", ("phases", "diagonal")))
-            constraints.append("EXCHANGE != 'neighbourhood' or CORNERS == 'phases'")
-        if _can_overlap(contract):
-            parameters.append(Parameter("OVERLAP", (False, True)))
-            constraints.append("not OVERLAP or EXCHANGE in ('nonblocking', 'persistent')")
-    elif pattern in (Pattern.TRANSPOSE, Pattern.TRANSFORM, Pattern.RING):
-        parameters.append(Parameter("EXCHANGE", _COLLECTIVE_MODES))
-    elif pattern is Pattern.PRODUCT:
-        parameters.append(Parameter("EXCHANGE", _COLLECTIVE_MODES[1:]))
-    elif pattern is Pattern.REDUCTION and (collectives := _collectives(contract)):
-        parameters.append(Parameter("COLLECTIVE", collectives))
+    several = len(grid_dims(contract)) > 1
+    if way or contract.mutated:
+        deep = _useful_depths(contract, depths(contract, pattern))
+        parameters += [Parameter("DEPTH", deep)] if len(deep) > 1 else []
+    if modes := exchanges(pattern):
+        parameters.append(Parameter("EXCHANGE", tuple(map(str, modes))))
+    if pattern is Pattern.STENCIL and several:
+        parameters.append(Parameter("CORNERS", tuple(map(str, Corners))))
+        constraints.append("EXCHANGE != 'neighbourhood' or CORNERS == 'phases'")
+    if pattern is Pattern.STENCIL and can_overlap(contract):
+        parameters.append(Parameter("OVERLAP", (False, True)))
+        constraints.append("not OVERLAP or EXCHANGE in ('nonblocking', 'persistent')")
+    if pattern is Pattern.REDUCTION:
+        parameters.append(Parameter("COLLECTIVE", tuple(map(str, collectives(contract)))))
     return tuple(parameters), tuple(constraints)
 
 
@@ -109,46 +128,16 @@ def _grid_parameters(contract: Contract, ranks: int) -> tuple[Parameter, ...]:
     )
 
 
-def _depths(contract: Contract) -> tuple[int, ...]:
-    """Steps between exchanges for which the ghost cells are fewer than half of a workload."""
-    found = []
-    for depth in _DEPTHS:
-        widths = {dim: sum(halo_of(contract.split[dim])) * depth for dim in grid_dims(contract)}
-        if any(
-            all(widths[dim] * 2 <= w.sizes[dim] for dim in widths)
-            and _steps(contract, w.sizes) >= depth
-            for w in contract.workloads
-        ):
-            found.append(depth)
-    return tuple(dict.fromkeys([1, *found]))
+def _useful_depths(contract: Contract, found: Sequence[int]) -> tuple[int, ...]:
+    """Depths that some workload reaches, with ghost cells thinner than half of it."""
 
+    def fits(depth: int, sizes: Mapping[str, int]) -> bool:
+        dims = grid_dims(contract)
+        thin = all(2 * depth * sum(halo_of(contract.split[d])) <= sizes[d] for d in dims)
+        return thin and depth <= (1 if contract.steps is None else sizes[contract.steps])
 
-def _steps(contract: Contract, sizes: dict[str, int]) -> int:
-    return 1 if contract.steps is None else sizes[contract.steps]
-
-
-def _can_overlap(contract: Contract) -> bool:
-    """Whether pieces of a block can be computed apart: nothing is written in place."""
-    dims = grid_dims(contract)
-    padded = [
-        text
-        for output in contract.outputs
-        for text in output.dims
-        if parse_dim(text).constant and set(parse_dim(text).names) & set(dims)
-    ]
-    return not contract.mutated and not padded
-
-
-def _collectives(contract: Contract) -> tuple[str, ...]:
-    """How partial results may be combined; in order alone where order or NaN matters."""
-    dtypes = {output.name: output.dtype for output in contract.outputs}
-    for name, reduced in contract.reduce.items():
-        picks = reduced.operation in (Combination.MINIMUM, Combination.MAXIMUM)
-        if (not reduced.reassociable or contract.reproducible) or (
-            picks and dtypes[name].startswith("float")
-        ):
-            return ("gather",)
-    return ("allreduce", "reduce", "gather")
+    useful = [d for d in found if any(fits(d, w.sizes) for w in contract.workloads)]
+    return tuple(dict.fromkeys([1, *useful]))
 
 
 def _in_words(name: str, contract: Contract, pattern: Pattern, way: dict[str, str]) -> str:
@@ -166,7 +155,7 @@ def _in_words(name: str, contract: Contract, pattern: Pattern, way: dict[str, st
         ),
         Pattern.TRANSPOSE: "Every rank gathers the columns that become its rows.",
         Pattern.TRANSFORM: "Transforms by rows, an exchange, transforms by columns, and back.",
-        Pattern.RING: "Every rank needs all cells.",
+        Pattern.RING: "Every rank computes its own rows, and gets those of all others.",
     }
     text = f"{name} over MPI ranks, cut along {dims}. {said[pattern]}"
     if way or (contract.steps is not None and contract.mutated):

@@ -12,6 +12,8 @@ from outpace.codegen.dims import parse_dim
 from outpace.codegen.mpi.layout import cuts, grid_dims, pencil_dims
 from outpace.codegen.mpi.local import renamed, top_level_names
 from outpace.codegen.mpi.patterns import Pattern
+from outpace.codegen.mpi.plan import grid_parameter
+from outpace.codegen.mpi.rows import EXCHANGE, FIRST, ROWS
 from outpace.codegen.splitting import ghosts, halo_of
 from outpace.model import Argument, Block, Boundary, Contract, Output, Parameter
 
@@ -31,6 +33,7 @@ class Program:
         plan: The plan in a sentence or two.
         parameters: What the tuner may set; the program holds the defaults.
         transform: Name of the transform along one axis, such as `fft`.
+        by_rows: Whether the kernel is one of `outpace.codegen.mpi.rows`.
     """
 
     contract: Contract
@@ -40,6 +43,7 @@ class Program:
     plan: str
     parameters: tuple[Parameter, ...]
     transform: str = ""
+    by_rows: bool = False
 
 
 def program_text(program: Program) -> str:
@@ -51,7 +55,8 @@ def program_text(program: Program) -> str:
     if program.pattern is Pattern.TRANSFORM:
         names, driver = (*_EXCHANGING, "fourier"), [_run_transform(program)]
     else:
-        names = (*_EXCHANGING, "stepping", *(("combining",) if program.contract.reduce else ()))
+        combining = ("combining",) if program.contract.reduce else ()
+        names = (*_EXCHANGING, "stepping", *combining, *(("ring",) if program.by_rows else ()))
         driver = [_fits(program), _parts(program), _run(program)]
     own = "\n\n\n".join([*map(template_body, names), *driver])
     imports = _imports(names)
@@ -59,7 +64,8 @@ def program_text(program: Program) -> str:
     sections = [f'"""{textwrap.fill(program.plan, 96)}\n"""', imports, constants, own]
     if program.kernel:
         kernel = renamed(program.kernel, top_level_names(f"{imports}\n{own}") - {"np"})
-        sections += ["# The kernel of one rank: the serial problem on a block.", kernel.strip()]
+        problem = "own rows" if program.by_rows else "the serial problem on a block"
+        sections += [f"# The kernel of one rank: {problem}.", kernel.strip()]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -129,6 +135,7 @@ def _parts(program: Program) -> str:
     """The constants that describe the reference."""
     contract = program.contract
     order = [part.name for part in contract.parts]
+    order += [FIRST, ROWS, EXCHANGE] if program.by_rows else []
     arrays = [part for part in contract.parts if part.dims is not None]
     axes = "".join(f'        "{a.name}": {_axes(contract, a)},\n' for a in arrays)
     halos = "".join(f'    "{dim}": {_halo(program, dim)},\n' for dim in _blocked(program))
@@ -204,6 +211,7 @@ def _run(program: Program) -> str:
         f"    values = {{{values}}}",
         *_extra_sizes(contract),
         *_grid_lines(grid_dims(contract), chosen),
+        *(_rows_lines(contract) if program.by_rows else ()),
         f"    depth = {_depth(program, chosen)}",
         "    reach = {dim: halo.reach(depth) for dim, halo in HALOS.items()}",
         "    geometry = Geometry(grid, sizes, reach, fits)",
@@ -224,6 +232,15 @@ def _run_transform(program: Program) -> str:
         f"    turning = Turning(comm, sizes, {_tuple(given.dims or ())}, EXCHANGE)\n"
         f"    transform(turning, np.fft.{program.transform}, {given.name}, {result.name})"
     )
+
+
+def _rows_lines(contract: Contract) -> list[str]:
+    (dim,) = grid_dims(contract)
+    return [
+        f'    rows = Rows(comm, sizes["{dim}"], EXCHANGE)',
+        f'    values |= {{"{FIRST}": rows.first, "{ROWS}": rows.end - rows.first}}',
+        f'    values |= {{"{EXCHANGE}": rows.exchange}}',
+    ]
 
 
 def _extra_sizes(contract: Contract) -> list[str]:
@@ -249,20 +266,19 @@ def _grid_lines(dims: Sequence[str], chosen: set[str]) -> list[str]:
     ]
 
 
-def grid_parameter(dim: str) -> str:
-    """Name of the parameter that holds the number of parts of a dim."""
-    return f"GRID_{dim.upper()}"
-
-
 def _depth(program: Program, chosen: set[str]) -> str:
     steps = program.contract.steps
     if steps is None:
         return "1"
-    return f"max(1, min(DEPTH, {steps}))" if "DEPTH" in chosen else f"max(1, {steps})"
+    if "DEPTH" in chosen:
+        return f"max(1, min(DEPTH, {steps}))"
+    goes_on = program.carried or program.contract.mutated
+    return "1" if goes_on else f"max(1, {steps})"
 
 
 def _how(program: Program, chosen: set[str]) -> str:
-    mode = "EXCHANGE" if "EXCHANGE" in chosen else '"nonblocking"'
+    own = "EXCHANGE" in chosen and program.pattern is not Pattern.RING
+    mode = "EXCHANGE" if own else '"nonblocking"'
     is_stencil = program.pattern is Pattern.STENCIL
     phases = 'CORNERS == "phases"' if "CORNERS" in chosen else str(is_stencil)
     overlap = "OVERLAP" if "OVERLAP" in chosen else "False"

@@ -125,14 +125,16 @@ def test_every_headline_program_has_loops_by_hand():
     assert set(LOOPS) == set(tables.HEADLINE)
 
 
-@pytest.mark.parametrize("name", LOOPS)
-def test_loops_by_hand_mean_the_same(name):
+@pytest.mark.parametrize(
+    ("kind", "name"), [*(("loops", name) for name in LOOPS), ("rewritten", "azimint_naive")]
+)
+def test_loops_by_hand_mean_the_same(kind, name):
     reference = PROGRAMS[name]
     contract, sizes = reference.contract, LOOPS[name]
     given = draw_inputs(reference, Case(sizes, 5))
     own = {n: v.copy() if isinstance(v, np.ndarray) else v for n, v in given.items()}
     names = {}
-    exec(hand_port("loops", name), names)
+    exec(hand_port(kind, name), names)
     results = []
     for run, values in ((reference.written, given), (names[name], own)):
         returned = as_results(contract, run(*values.values()), sizes)
@@ -193,6 +195,15 @@ def test_shapes_become_numbers_and_so_do_names_that_stand_for_them():
         "        count += a[i, 7 - 1]",
         "    return count",
     ]
+
+
+def test_loops_for_dace_have_indices_of_their_own():
+    reference = PROGRAMS["cavity_flow"]
+    forms = dace_forms(reference, reference.contract.workload("small"))
+    text = forms[0].files["ported.py"]
+    assert "for turn_0 in range(steps)" in text
+    assert "for turn_1 in range(sweeps)" in text
+    assert "def cavity_flow(u: dace.float64[64, 64]" in text
 
 
 def test_forms_are_told_apart_and_are_python():
@@ -281,6 +292,14 @@ def test_row_holds_medians_of_ratios_and_the_share_of_bandwidth():
     assert row.over_best == pytest.approx(4.0)
     assert row.share == pytest.approx(0.4)
     assert tables.reasons("hdiff", found) == ["| hdiff | jax | wrong: x |"]
+
+
+def test_another_algorithm_is_told_and_counts_as_no_peer():
+    found = measured_file(numpy=[8e-3], numba=[4e-3], rewritten=[1e-4], outpace=[2e-3])
+    row = tables.row_of("azimint_naive", found)
+    assert row.over_best == pytest.approx(2.0)
+    assert "rewritten" not in row.speedups
+    assert tables.rewritten("azimint_naive", found)[0].endswith("80x over NumPy.")
 
 
 def test_the_reference_itself_is_the_best_peer_where_all_others_are_slower():

@@ -67,7 +67,7 @@ def test_judge_succeeds_only_for_faster(
 ):
     fake_api.result = make.result(verdict=verdict)
     code, answer = outpace_json("judge", reference, draft_file)
-    assert code == {Status.FASTER: 0, Status.INCONCLUSIVE: 3}.get(verdict, 1)
+    assert code == {Status.FASTER: 0, Status.INCONCLUSIVE: 3, Status.CHECKED: 3}.get(verdict, 1)
     assert answer["verdict"] == (None if verdict is None else verdict.value)
     assert answer["schema"] == "outpace.tune/1"
 

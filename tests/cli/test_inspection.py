@@ -12,7 +12,16 @@ from outpace.codegen.drafters.base import Proposal
 from outpace.codegen.reference import load_reference
 from outpace.kernels import promotions
 from outpace.kernels.languages import languages_here
-from outpace.model import Block, Parameter, Tolerance
+from outpace.model import (
+    Block,
+    Boundary,
+    Parameter,
+    Pencil,
+    Reduced,
+    Replicated,
+    Ring,
+    Tolerance,
+)
 from outpace.tuner.production import Demoted
 from outpace.tuner.recordlog import RecordLog
 
@@ -109,6 +118,12 @@ def test_explain_shows_what_went_wrong_in_production(outpace, outpace_json, refe
         ({"tolerance": Tolerance(rtol=1e-6)}, "declared: |draft - reference| <= 0 + 1e-06"),
         ({"reproducible": True}, "may not be reassociated"),
         ({"split": {"n": Block(halo=1)}}, "n with halo 1"),
+        ({"split": {"n": Block(halo=1, boundary=Boundary.PERIODIC)}}, "n with halo 1 periodic"),
+        ({"split": {"n": Ring()}}, "n round a ring"),
+        ({"split": {"n": Pencil()}}, "n as a pencil"),
+        ({"split": {"n": Replicated()}}, "n whole"),
+        ({"steps": "count"}, "time steps  count"),
+        ({"reduce": {"out": Reduced(reassociable=False)}}, "out by sum, in order"),
         ({"where": "n == 2**q"}, "n == 2**q"),
     ],
 )

@@ -9,6 +9,9 @@ import pytest
 
 from outpace.kernels.gpu.device import device_missing
 from outpace.kernels.languages.cuda import CUDA
+from outpace.model import Status
+from outpace.tuner import unplugged
+from outpace.tuner.evaluate import trial_of
 
 PLAN = {
     "steps": [
@@ -40,6 +43,16 @@ def draft_file(code=CODE):
     return path
 
 
+@pytest.fixture(params=["stand-in", pytest.param("simulator", marks=pytest.mark.soak)])
+def _simulator(request, monkeypatch):
+    """The simulator, or at once the trial that it ends with; the wrong draft below meets it."""
+    if request.param == "stand-in":
+        monkeypatch.setattr(
+            unplugged, "check_cuda", lambda _, variant, **__: trial_of(variant, Status.CHECKED, "")
+        )
+
+
+@pytest.mark.usefixtures("_simulator")
 def test_a_right_draft_is_checked_and_left_undecided(outpace_json, reference):
     code, answer = outpace_json("judge", reference, draft_file(), "--target", "cuda:sm_90")
     assert (code, answer["verdict"], answer["promotion"]) == (3, "checked", None)

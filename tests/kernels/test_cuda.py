@@ -308,6 +308,28 @@ def test_parameters_win_over_the_drafts_own_definitions(tmp_path):
 
 
 @needs_nvrtc
+def test_parameters_may_have_the_names_that_templates_like(tmp_path):
+    names = [
+        "A",
+        "B",
+        "T",
+        "E",
+        "I",
+        "N",
+        "P",
+        "count",
+        "value",
+        "type",
+        "memory",
+        "kernel",
+        "same",
+    ]
+    likely = {name: [2] for name in names}
+    parameters = {"ITEMS": [2], "BLOCK": [64], **likely}
+    build_text(draft_text(parameters=parameters), tmp_path)
+
+
+@needs_nvrtc
 def test_flags_reach_the_compiler(tmp_path):
     code = TEXT.replace("a * x[i]", "exp(a * x[i]) * log(x[i]) * sin(a * x[i])")
     flags = {"--gpu-architecture": "sm_90", "--maxrregcount": 24, "--fmad": False}

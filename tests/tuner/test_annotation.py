@@ -21,6 +21,8 @@ from annotated import NS, YX, N, referred
 
 SUM = Reduced()
 ROUND = Block(halo=1, boundary=Boundary.PERIODIC)
+WIDE = Block(halo=2, boundary=Boundary.PERIODIC)
+ZYXS = {"z": 40, "y": 40, "x": 40, "steps": 2}
 MKN = {"m": 50, "k": 40, "n": 60}
 
 LIBRARY = (
@@ -77,6 +79,7 @@ def test_the_library_says_what_is_true(fn):
         (a.product, MKN, {"split": {"k": Block()}, "reduce": {"out": SUM}}),
         (a.product, MKN, {"split": {"m": Block(), "n": Block(), "k": Ring()}}),
         (a.transform, YX, {"split": {"y": Pencil(), "x": Pencil()}}),
+        (a.fourth_order, ZYXS, {"split": dict.fromkeys("zyx", WIDE), "steps": "steps"}),
         (a.turned, YX, {"split": {"y": Block(), "x": Block()}}),
         (a.all_pairs, N, {"split": {"n": Ring()}}),
     ],
@@ -95,6 +98,12 @@ PLANTED = {
         YX,
         {"split": {"y": Block(halo=1), "x": Block()}},
         FAR_IN_X + r"0 \(at y=\d+, x=\d+\); write Block\(halo=1\)$",
+    ),
+    "halo too small in three dims": (
+        a.fourth_order,
+        ZYXS,
+        {"split": {"z": WIDE, "y": WIDE, "x": ROUND}, "steps": "steps"},
+        r"2 cells away in x, the declared halo is 1 .*; write Block\(halo=2\)$",
     ),
     "low side missing": (
         a.five_point,

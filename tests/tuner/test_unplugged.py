@@ -31,8 +31,7 @@ def looked_at(monkeypatch):
 
     monkeypatch.setattr(unplugged, "check_cuda", check)
     monkeypatch.setattr(unplugged, "check_reference", lambda reference, seed: Checked)
-    asked_and_ends = asked, ends
-    return asked_and_ends
+    return asked, ends
 
 
 class Checked:

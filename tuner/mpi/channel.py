@@ -9,8 +9,44 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 _LONGEST = 1 << 20
 """Bytes of an answer that are read at most; it is made where a draft runs."""
+
+
+class Error(msgspec.Struct, frozen=True):
+    """What a draft has raised; fields as `outpace.tuner.failures.classify` takes them."""
+
+    kind: str
+    text: str
+    where: str
+    errno: int | None = None
+    rank: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One answer, of which a draft may have written anything: what is no such line is refused.
+
+    Attributes:
+        grade: Isolation, in the first answer.
+        size: Number of ranks that MPI has started, there too.
+        error: What the draft has raised.
+        fault: Name of what a simulation has found, with `text` and what every rank waited for.
+        nonces: What the ranks were given to hand back; None from one that did not come back.
+        received: Bytes that each rank received.
+        seconds: CPU time that each rank spent.
+    """
+
+    grade: str = "D"
+    size: int = 0
+    error: Error | None = None
+    fault: str | None = None
+    text: str = ""
+    waiting: tuple[str, ...] = ()
+    nonces: tuple[str | None, ...] = ()
+    received: tuple[int, ...] = ()
+    seconds: tuple[float, ...] = ()
 
 
 class Closed(Exception):  # noqa: N818  (an outcome: the other side has ended)
@@ -71,7 +107,7 @@ class Channel:
         except (BrokenPipeError, BlockingIOError):
             return
 
-    def receive(self) -> dict[str, Any] | None:
+    def receive(self) -> Answer | None:
         """An answer that has arrived, or None.
 
         Raises:
@@ -89,14 +125,11 @@ class Channel:
                 raise Closed("its answer has no end")
         line, _, self._buffer = self._buffer.partition(b"\n")
         try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
-            raise Closed("its answer cannot be read")
-        return answer
+            return msgspec.json.decode(line, type=Answer)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            raise Closed("its answer cannot be read") from None
 
-    def await_answer(self, limit: float) -> dict[str, Any]:
+    def await_answer(self, limit: float) -> Answer:
         """The next answer.
 
         Raises:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from outpace.codegen.abi import Role, Slot, slots
-from outpace.codegen.mpi.layout import Layout, Part
+from outpace.codegen.mpi.layout import Part
 from outpace.model import Contract, Mismatch
 from outpace.tuner.arena import Layout as Places
 from outpace.tuner.arena import Mapping as Memory
@@ -25,15 +25,14 @@ from outpace.tuner.numerics.acceptance import compare
 Array = np.ndarray[Any, Any]
 
 
-def room_for(layout: Layout) -> int:
+def room_for(question: Question) -> int:
     """Bytes that hold the arrays of any one rank, wherever they are placed."""
-    return max(
-        sum(
-            Places.room(prod(layout.shape(part, rank)) * np.dtype(part.dtype).itemsize)
-            for part in layout.contract.parts
-        )
-        for rank in range(layout.ranks)
-    )
+    room = [0] * question.ranks
+    for part in question.layout.contract.parts:
+        for rank, cells in enumerate(question.blocks[part.name]):
+            nbytes = prod(_extents(cells)) * np.dtype(part.dtype).itemsize
+            room[rank] += Places.room(nbytes)
+    return max(room)
 
 
 class Deal:
@@ -124,8 +123,7 @@ class Deal:
         places, given, placed = Places(memory.size, rng), {}, []
         for slot in slots(self._contract):
             block = self._question.blocks[slot.name][rank]
-            shape = tuple(cells.stop - cells.start for cells in block)
-            place = places.place(shape, slot.dtype, anywhere=True)
+            place = places.place(_extents(block), slot.dtype, anywhere=True)
             array = memory.array(place)
             if slot.role is Role.OUTPUT:
                 poison(array, rng)
@@ -165,3 +163,7 @@ class Deal:
 def _block_of(slot: Slot, inputs: Mapping[str, Any], block: tuple[slice, ...]) -> Any:
     value = inputs[slot.name]
     return value if slot.role is Role.SCALAR else value[block]
+
+
+def _extents(block: tuple[slice, ...]) -> tuple[int, ...]:
+    return tuple(cells.stop - cells.start for cells in block)

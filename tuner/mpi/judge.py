@@ -174,7 +174,7 @@ class _Judging:
             *self._questioner.drawn(self._variant, self._ranks),
             *self._questioner.weighed(self._variant, self._ranks),
         ]
-        room = max(room_for(question.layout) for question in asked)
+        room = max(room_for(question) for question in asked)
         with ExitStack() as stack:
             arenas = [Arena(room, read_only_descriptor=False) for _ in range(max(self._ranks))]
             for arena in arenas:
@@ -193,7 +193,7 @@ class _Judging:
             *self._questioner.awkward(self._variant, self._ranks),
             *self._questioner.weighed(self._variant, self._ranks),  # here for its long messages
         ]
-        room = max(room_for(question.layout) for question in asked)
+        room = max(room_for(question) for question in asked)
         with Ranks(self._contract, folder, self._ranks, room, self._lowest) as real:
             self._grade = max(self._grade, real.grade)
             for question in asked:

@@ -25,6 +25,8 @@ _OTHER_EXTENTS = (5, 3, 4)
 """Extents of dims that are not cut."""
 _STEPS = (2, 3, 1, 5, 4, 0)
 """Values of the argument that counts time steps."""
+_STEADY = 3
+"""Largest value of another int argument, which may be a number of rounds; cases draw others."""
 _WEIGHED_RANKS = 4
 """About how many ranks share the larger problem on which work and messages are weighed."""
 _WEIGHED_STEPS = 4
@@ -144,11 +146,12 @@ class Questioner:
         return largest
 
     def _steady(self) -> dict[str, int]:
-        """Values of int arguments that are neither dims nor steps: those of the first workload."""
+        """Values of int arguments that are neither dims nor steps, the first workload's if small."""
         contract = self.contract
         used = {n for p in contract.parts for dim in p.dims or () for n in parse_dim(dim).names}
         sizes = contract.workloads[0].sizes
-        return {n: sizes[n] for n in size_names(contract) if n not in {*used, contract.steps}}
+        names = [n for n in size_names(contract) if n not in {*used, contract.steps}]
+        return {name: min(sizes[name], _STEADY) for name in names}
 
     def _is_quick(self, sizes: Mapping[str, int]) -> bool:
         case = Case(dict(sizes), self._seed)

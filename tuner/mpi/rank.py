@@ -8,8 +8,8 @@ The draft shares this process: it could speak to the judge in its stead, but onl
 and what it wrote is compared all the same. What it cannot do is answer for another rank, or read
 what another rank holds.
 
-Protocol, one line of JSON each way: the grade, then it waits; `loaded`; then one answer to each
-call, until the judge closes the channel.
+Protocol, one line of JSON each way: the grade, then it waits; an answer when it has loaded; then one
+to each call, until the judge closes the channel.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _obey(
             if run is None:
                 contract = decode(setup["contract"], Contract)
                 run = MPI.load(Path(setup["source"]), contract, cache)
-                answer: dict[str, Any] = {"loaded": True}
+                answer: dict[str, Any] = {}
             else:
                 answer = _ran(run, message, comms[message["ranks"]], memory)
         except BaseException as error:  # noqa: BLE001  (whatever a draft raises is reported)
@@ -111,4 +111,4 @@ def _ran(run: Kernel, message: dict[str, Any], comm: Any, memory: Any) -> dict[s
     run(own, *given, **keywords(run, message["sizes"]))
     if own != MPI.COMM_NULL:
         own.Free()
-    return {"nonce": message["nonce"]}
+    return {"nonces": [message["nonce"]]}

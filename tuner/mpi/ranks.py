@@ -10,7 +10,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
+
+from msgspec.structs import asdict
 
 from outpace.codec import encode
 from outpace.errors import EnvironmentError_
@@ -18,7 +20,7 @@ from outpace.model import Contract, Grade, Status
 from outpace.tuner.arena import Mapping
 from outpace.tuner.failures import classify
 from outpace.tuner.isolation.view import DEVICES, module_path, readable_paths
-from outpace.tuner.mpi.channel import Channel, Closed
+from outpace.tuner.mpi.channel import Answer, Channel, Closed
 from outpace.tuner.mpi.dealing import Deal
 from outpace.tuner.mpi.launch import Job
 from outpace.tuner.mpi.questions import Question
@@ -124,7 +126,7 @@ class Ranks:
         answers = self._answers(question.ranks, FIRST_LIMIT if self._first else CALL_LIMIT)
         self._first = False
         for rank, (answer, nonce) in enumerate(zip(answers, nonces, strict=True)):
-            if answer.get("nonce") != nonce:
+            if answer.nonces != (nonce,):
                 raise self._failure(Status.CRASHED, f"rank {rank} answered another question")
 
     def _load(self, lowest: Grade) -> None:
@@ -134,7 +136,7 @@ class Ranks:
             raise EnvironmentError_(
                 f"{self._world} ranks cannot be started: {failure.reason}; {failure.details}"
             ) from failure
-        sizes = {answer.get("size") for answer in answers}
+        sizes = {answer.size for answer in answers}
         if sizes != {self._world}:
             raise EnvironmentError_(
                 f"mpiexec started {self._world} processes that see {sizes} ranks: it belongs to "
@@ -142,7 +144,7 @@ class Ranks:
             )
         for channel in self._channels:
             channel.hand_over()
-        self.grade = max(Grade(answer.get("grade", "D")) for answer in answers)
+        self.grade = max(Grade(answer.grade) for answer in answers)
         if self.grade > lowest:
             raise self._failure(
                 Status.BLOCKED,
@@ -153,14 +155,14 @@ class Ranks:
             channel.send({"load": True})
         self._answers(self._world, FIRST_LIMIT)
 
-    def _answers(self, count: int, limit: float) -> list[dict[str, Any]]:
+    def _answers(self, count: int, limit: float) -> list[Answer]:
         """One answer from each of the first ranks.
 
         Raises:
             Failure: One of them has none.
         """
         deadline = time.monotonic() + limit
-        answers: dict[int, dict[str, Any]] = {}
+        answers: dict[int, Answer] = {}
         ended: dict[int, Closed] = {}
         while len(answers) < count:
             for rank in set(range(count)) - set(answers) - set(ended):
@@ -170,8 +172,8 @@ class Ranks:
                     ended[rank] = closed
                     deadline = min(deadline, time.monotonic() + _GRACE)
                     continue
-                if answer is not None and "error" in answer:
-                    status, reason, details = classify(answer["error"])
+                if answer is not None and answer.error is not None:
+                    status, reason, details = classify(asdict(answer.error))
                     raise self._failure(status, f"rank {rank}: {reason}", details)
                 if answer is not None:
                     answers[rank] = answer

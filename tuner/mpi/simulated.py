@@ -4,8 +4,8 @@ Ranks are threads of this one process, so that a draft could look at what anothe
 `mpiexec`, where each rank is a process, it cannot. Each rank has its own copy of the draft's
 module.
 
-Protocol, one line of JSON each way: the grade, then it waits; `loaded`; then one answer to each
-question.
+Protocol, one line of JSON each way: the grade, then it waits; an answer when it has loaded; then
+one to each question.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(text: str) -> None:
         except BaseException as error:  # noqa: BLE001  (whatever a draft raises is reported)
             line.send({"error": described(error)})
             return
-        line.send({"loaded": True})
+        line.send({})
         while (question := line.receive()) is not None:
             line.send(ranks.answer(question))
 
@@ -83,13 +83,13 @@ class _Ranks:
                 "fault": outcome.fault.name,
                 "text": str(outcome.fault),
                 "waiting": [str(one) for one in outcome.fault.waiting[:count]],
-                "error": call.errors[:1],
+                "error": next(iter(call.errors), None),
             }
         return {
             "nonces": list(outcome.results[:count]),
             "received": [one.bytes_received for one in outcome.ranks[:count]],
             "seconds": call.seconds,
-            "error": call.errors[:1],
+            "error": next(iter(call.errors), None),
         }
 
 

@@ -6,14 +6,17 @@ What the process compiles of the draft it leaves in the folder `build`, from whi
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import secrets
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+from msgspec.structs import asdict
 
 from outpace import environment
 from outpace.codec import encode
@@ -23,7 +26,7 @@ from outpace.tuner.failures import classify
 from outpace.tuner.isolation import launch
 from outpace.tuner.isolation.child import Child
 from outpace.tuner.isolation.view import DEVICES, View, module_path, readable_paths
-from outpace.tuner.mpi.channel import Channel, Closed
+from outpace.tuner.mpi.channel import Answer, Channel, Closed
 from outpace.tuner.mpi.dealing import Deal
 from outpace.tuner.mpi.questions import Question
 from outpace.tuner.process import Failure
@@ -106,9 +109,9 @@ class Simulated:
             "source": str(folder / "draft.py"),
             "contract": encode(contract).decode(),
             "arenas": [[arena.descriptor, arena.size] for arena in arenas],
-            "view": asdict(view),
+            "view": dataclasses.asdict(view),
             "devices": DEVICES,
-            "layers": asdict(layers),
+            "layers": dataclasses.asdict(layers),
         }
         code = _SPAWN.format(path=list(module_path()), setup=json.dumps(setup))
         try:
@@ -166,15 +169,17 @@ class Simulated:
         }
         answer = self._asked(message, limit + 5.0)
         self._first = False
-        if "fault" in answer or answer.get("error"):
+        if answer.fault is not None or answer.error is not None:
             raise self._fault(answer)
-        nonces = answer.get("nonces")
-        if nonces != [nonce] * question.ranks:
-            raise self._failure(Status.CRASHED, _missing(nonces, nonce, question.ranks))
-        return Work(tuple(answer["received"]), tuple(answer["seconds"]))
+        if answer.nonces != (nonce,) * question.ranks:
+            reason = _missing(answer.nonces, nonce, question.ranks)
+            raise self._failure(Status.CRASHED, reason)
+        if not len(answer.received) == len(answer.seconds) == question.ranks:
+            raise self._failure(Status.CRASHED, "its answer does not account for every rank")
+        return Work(answer.received, answer.seconds)
 
     def _load(self, lowest: Grade) -> None:
-        self.grade = Grade(self._await(START_LIMIT).get("grade", "D"))
+        self.grade = Grade(self._await(START_LIMIT).grade)
         if self.grade > lowest:
             raise self._failure(
                 Status.BLOCKED,
@@ -182,14 +187,14 @@ class Simulated:
                 f"need {lowest}; `outpace doctor` says what is missing",
             )
         answer = self._asked({"load": True}, START_LIMIT)
-        if "error" in answer:
-            raise self._failure(*classify(answer["error"]))
+        if answer.error is not None:
+            raise self._failure(*classify(asdict(answer.error)))
 
-    def _asked(self, message: dict[str, Any], limit: float) -> dict[str, Any]:
+    def _asked(self, message: dict[str, Any], limit: float) -> Answer:
         self._channel.send(message)
         return self._await(limit)
 
-    def _await(self, limit: float) -> dict[str, Any]:
+    def _await(self, limit: float) -> Answer:
         try:
             return self._channel.await_answer(limit)
         except TimeoutError:
@@ -199,12 +204,12 @@ class Simulated:
             ended = f"exit code {code}" if code is None or code >= 0 else f"signal {-code}"
             raise self._failure(Status.CRASHED, f"its process ended ({ended}); {closed}") from None
 
-    def _fault(self, answer: dict[str, Any]) -> Failure:
-        for error in answer.get("error") or ():
-            status, reason, details = classify(error)
-            return self._failure(status, f"rank {error['rank']}: {reason}", details)
-        status = _STATUSES.get(answer["fault"], Status.CRASHED)
-        return self._failure(status, answer["text"], "\n".join(answer["waiting"]))
+    def _fault(self, answer: Answer) -> Failure:
+        if answer.error is not None:
+            status, reason, details = classify(asdict(answer.error))
+            return self._failure(status, f"rank {answer.error.rank}: {reason}", details)
+        status = _STATUSES.get(answer.fault or "", Status.CRASHED)
+        return self._failure(status, answer.text, "\n".join(answer.waiting))
 
     def _failure(self, status: Status, reason: str, details: str = "") -> Failure:
         self._log.seek(0)
@@ -212,9 +217,8 @@ class Simulated:
         return Failure(status, reason, details or log, self.grade)
 
 
-def _missing(nonces: Any, nonce: str, ranks: int) -> str:
-    listed = nonces if isinstance(nonces, list) else []
-    missing = [r for r in range(ranks) if r >= len(listed) or listed[r] != nonce]
+def _missing(nonces: Sequence[str | None], nonce: str, ranks: int) -> str:
+    missing = [r for r in range(ranks) if r >= len(nonces) or nonces[r] != nonce]
     which = ", ".join(map(str, missing))
     return f"rank{'s' * (len(missing) > 1)} {which} ended without coming back from run()"
 

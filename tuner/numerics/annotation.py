@@ -22,7 +22,7 @@ from outpace.tuner.numerics.reach import ReachTest
 from outpace.tuner.numerics.stepping import SteppingTest
 
 _SECONDS = 10.0
-"""Time after which the problems so far must do, where there is a wide one among them."""
+"""Time for reads, and again for the rest, after which the problems so far must do."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class _Attempt:
 
     def _violation(self) -> str | None:
         """Reads first: they name the cells, where the other tests only see that a sum is wrong."""
-        began = time.monotonic()
         problems: list[Problem] = []
+        end = time.monotonic() + _SECONDS
         for problem in drawn_problems(self._oracle, self._seed):
             problems.append(problem)
             self._problems += 1
@@ -97,14 +97,17 @@ class _Attempt:
             found = self._reach.violation(problem, self._rng)
             if found is not None:
                 return found
-            if self._wide and time.monotonic() - began > _SECONDS:
+            if self._wide and time.monotonic() > end:
                 break
         found = self._reach.idle_periodic()
+        end = time.monotonic() + _SECONDS
         for problem in problems if found is None else ():
             found = self._stepping.violation(problem, self._rng)
             found = found or self._blocks.violation(problem, self._rng)
             if found is not None:
                 return found
+            if self._blocks.ran and time.monotonic() > end:
+                break
         return found
 
     def _untested(self) -> str | None:

@@ -32,9 +32,13 @@ _WIDE, _NARROW = 4, 5
 _TRIES = 60
 """Draws of sizes for a problem, most of which may be outside the domain."""
 _ELEMENTS = 2500
-"""Elements of the largest array, where the domain allows so few."""
-_OTHERS = 5
-"""Largest extent of dims that are not cut, where the domain allows so few."""
+"""Elements of the largest array, where the domain and the halos allow so few."""
+_PATIENCE = 15
+"""Draws after which twice as many elements will do."""
+_OTHERS = range(4, 10)
+"""Extents of dims that are not cut: a stencil along them has an inside."""
+_FEW = range(1, 6)
+"""The same in narrow problems."""
 
 
 @dataclass(frozen=True)
@@ -123,44 +127,57 @@ def _drawn_sizes(oracle: Oracle, rng: np.random.Generator) -> Iterator[tuple[Siz
     kinds = [True, False] * min(_WIDE, _NARROW) + [_WIDE > _NARROW] * abs(_WIDE - _NARROW)
     seen: list[Sizes] = []
     for is_wide in kinds:
-        decks = [_preferred(contract, group, rng, is_wide=is_wide) for group in groups]
-        for _ in range(_TRIES if all(decks) else 0):
+        suited = _Suited(contract, is_wide, rng)
+        decks = [suited.choices(group) for group in groups]
+        for draw in range(_TRIES if all(decks) else 0):
             sizes = {n: v for deck in decks for n, v in deck[int(rng.integers(len(deck)))].items()}
             sizes = with_steps(contract, sizes, 1)
-            if sizes not in seen and _is_fit(contract, sizes):
+            if sizes not in seen and _is_fit(contract, sizes, _ELEMENTS << draw // _PATIENCE):
                 seen.append(sizes)
                 yield sizes, is_wide and _sees_past_halos(contract, sizes)
                 break
 
 
-def _preferred(
-    contract: Contract, group: Sequence[Sizes], rng: np.random.Generator, *, is_wide: bool
-) -> Sequence[Sizes]:
-    """Choices for one group of sizes: small ones that suit the kind, or all if none does."""
-    cut = cut_dims(contract)
-    extents = {n for part in contract.parts for d in part.dims or () for n in parse_dim(d).names}
-    is_short = not is_wide and bool(rng.integers(2))
+class _Suited:
+    """Chooses small sizes that suit a kind of problem.
 
-    def suits(name: str, value: int) -> bool:
-        low, high = halo_of(contract.split[name]) if name in cut else (0, 0)
-        if name in cut and is_short:
-            return 1 <= value <= max(2, low + high)
-        if name in cut:
-            return max(4, MOST_STEPS * (low + high) + 2 if is_wide else 1) <= value
-        return 1 <= value <= _OTHERS if name in extents else value > 0
+    In a wide one all dims see past their halos, and one of them past that of `MOST_STEPS` steps. In
+    every other narrow one the dims are about as short as their halos.
+    """
 
-    fitting = [choice for choice in group if all(suits(n, v) for n, v in choice.items())]
-    if is_wide and group and set(group[0]) & set(cut):
-        fitting = sorted(fitting, key=lambda choice: sum(choice.values()))[:4]
-    return fitting or [choice for choice in group if all(v >= 0 for v in choice.values())]
+    def __init__(self, contract: Contract, is_wide: bool, rng: np.random.Generator) -> None:
+        self._cut = cut_dims(contract)
+        self._extents = {
+            n for part in contract.parts for d in part.dims or () for n in parse_dim(d).names
+        }
+        self._reach = {dim: sum(halo_of(contract.split[dim])) for dim in self._cut}
+        self._is_wide = is_wide
+        self._is_short = not is_wide and bool(rng.integers(2))
+        self._longest = str(rng.choice(self._cut)) if self._cut else ""
+
+    def choices(self, group: Sequence[Sizes]) -> Sequence[Sizes]:
+        """For one group of sizes: those that suit, or all if none does."""
+        fitting = [one for one in group if all(self._suits(n, v) for n, v in one.items())]
+        if self._is_wide and group and set(group[0]) & set(self._cut):
+            fitting = sorted(fitting, key=lambda choice: sum(choice.values()))[:4]
+        return fitting or [choice for choice in group if all(v >= 0 for v in choice.values())]
+
+    def _suits(self, name: str, value: int) -> bool:
+        if name not in self._cut:
+            others = _OTHERS if self._is_wide else _FEW
+            return value in others if name in self._extents else value > 0
+        if self._is_short:
+            return 1 <= value <= max(2, self._reach[name])
+        steps = MOST_STEPS if name == self._longest else 1
+        return value >= max(4, steps * self._reach[name] + 2 if self._is_wide else 1)
 
 
-def _is_fit(contract: Contract, sizes: Sizes) -> bool:
+def _is_fit(contract: Contract, sizes: Sizes, elements: int) -> bool:
     """Whether sizes are in the domain, leave something to see and are small."""
     if not allows(contract, sizes):
         return False
     counts = [prod(shape_of(part.dims or (), sizes)) for part in contract.parts]
-    return all(counts) and max(counts) <= _ELEMENTS * max(1, _wide_reach(contract) // 65)
+    return all(counts) and max(counts) <= elements
 
 
 def _wide_reach(contract: Contract) -> int:

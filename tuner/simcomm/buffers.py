@@ -91,7 +91,7 @@ class Buffer:
         """Whether every item lies within the memory that was given."""
         if not self.nbytes:
             return True
-        low, size = self.datatype.Get_true_extent()
+        low, size = self.datatype.true_extent
         last = self.start + low + (self.count - 1) * self.datatype.extent + size
         return self.start + low >= 0 and last <= self.memory.size
 
@@ -102,7 +102,7 @@ class Buffer:
         return firsts + np.arange(self.datatype.base.itemsize)
 
     def _span(self) -> npt.NDArray[np.uint8]:
-        low, size = self.datatype.Get_true_extent()
+        low, size = self.datatype.true_extent
         first = self.start + low
         return self.memory[first : first + (self.count - 1) * self.datatype.extent + size]
 

@@ -83,10 +83,16 @@ def check_program(question: Question) -> list[Run]:
     Raises:
         UsageError: The program cannot be read.
     """
-    workers = len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(workers) as pool:
-        runs = pool.map(lambda ranks: _orders(question, ranks), question.ranks)
-        return [run for several in runs for run in several]
+    processes: set[subprocess.Popen[bytes]] = set()
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        several = [pool.submit(_orders, question, ranks, processes) for ranks in question.ranks]
+        try:
+            return [run for future in several for run in future.result()]
+        except BaseException:  # Ctrl-C too: do not wait for what nobody will read
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in tuple(processes):
+                _end(process)
+            raise
 
 
 def verdict_of(runs: Sequence[Run]) -> Verdict:
@@ -97,16 +103,18 @@ def verdict_of(runs: Sequence[Run]) -> Verdict:
     return Verdict.OK if verdicts == {Verdict.OK} else Verdict.UNDECIDED
 
 
-def _orders(question: Question, ranks: int) -> list[Run]:
+def _orders(question: Question, ranks: int, processes: set[subprocess.Popen[bytes]]) -> list[Run]:
     runs = []
     for seed in range(question.seeds):
-        runs.append(Run(ranks, seed, _run(question, ranks, seed)))
+        runs.append(Run(ranks, seed, _run(question, ranks, seed, processes)))
         if runs[-1].verdict is not Verdict.OK:
             break
     return runs
 
 
-def _run(question: Question, ranks: int, seed: int) -> Reply:
+def _run(
+    question: Question, ranks: int, seed: int, processes: set[subprocess.Popen[bytes]]
+) -> Reply:
     request = RunRequest(
         str(question.program),
         list(question.args),
@@ -119,7 +127,7 @@ def _run(question: Question, ranks: int, seed: int) -> Reply:
     with tempfile.TemporaryDirectory(prefix="outpace-mpi-check-") as folder:
         asked, answered = Path(folder, "request.json"), Path(folder, "reply.json")
         asked.write_bytes(msgspec.json.encode(request))
-        ended = _process(asked, answered, question)
+        ended = _process(asked, answered, question, processes)
         if not answered.exists():
             return Reply(fault=_without_reply(ended, question.seconds))
         reply = msgspec.json.decode(answered.read_bytes(), type=Reply)
@@ -130,9 +138,16 @@ def _run(question: Question, ranks: int, seed: int) -> Reply:
     return reply
 
 
-def _process(asked: Path, answered: Path, question: Question) -> int | None:
-    """The exit status of the process that runs the simulation; None where it had to be killed."""
-    command = [sys.executable, "-m", "outpace.tuner.simcomm.child", str(asked), str(answered)]
+def _process(
+    asked: Path, answered: Path, question: Question, processes: set[subprocess.Popen[bytes]]
+) -> int | None:
+    """The exit status of the process that runs the simulation; None where it had to be killed.
+
+    While it runs it is among `processes`.
+    """
+    module = "outpace.tuner.simcomm.child"
+    # -P: the current folder is not the program's, and must not hide other modules from it.
+    command = [sys.executable, "-P", "-m", module, str(asked), str(answered)]
     printed = None if question.show_output else subprocess.DEVNULL
     process = subprocess.Popen(
         command,
@@ -141,12 +156,14 @@ def _process(asked: Path, answered: Path, question: Question) -> int | None:
         stderr=printed,
         start_new_session=True,
     )
+    processes.add(process)
     try:
         return process.wait(question.seconds + GRACE)
     except subprocess.TimeoutExpired:
         return None
     finally:
         _end(process)
+        processes.discard(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from outpace.tuner.simcomm.engine import Rank, Simulation
 from outpace.tuner.simcomm.faults import Call, InvalidCall
 from outpace.tuner.simcomm.messages import Mailbox
 from outpace.tuner.simcomm.status import PROC_NULL
-from outpace.tuner.simcomm.unsupported import refuse
+from outpace.tuner.simcomm.unsupported import Partial
 
 if TYPE_CHECKING:
     from outpace.tuner.simcomm.joining import Meeting
@@ -51,7 +51,7 @@ class Context:
         return boxes[key]
 
 
-class Handle:
+class Handle(Partial):
     """A communicator as one of its ranks sees it.
 
     Attributes:
@@ -80,11 +80,6 @@ class Handle:
 
     def Get_size(self) -> int:
         return len(self.context.members)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or not name[:1].isupper():
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        refuse(f"{type(self).__name__}.{name}")
 
     def enter(self, name: str) -> Call:
         """Begin a call on this communicator; see `Simulation.enter`."""

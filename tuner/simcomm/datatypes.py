@@ -8,12 +8,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from outpace.tuner.simcomm.unsupported import refuse
+from outpace.tuner.simcomm.unsupported import Partial, refuse
 
 Offsets = npt.NDArray[np.int64]
 
 
-class Datatype:
+class Datatype(Partial):
     """Elements of one base type at given byte offsets, repeated every `extent` bytes.
 
     Attributes:
@@ -22,6 +22,8 @@ class Datatype:
         offsets: Byte offset of each element, in the order in which they are sent.
         extent: Bytes from one item to the next.
         lb: Lower bound in bytes.
+        true_extent: Offset of its first byte of data, and bytes from there to behind the last.
+        is_contiguous: Whether items lie one behind the other without gaps.
         committed: Whether it may be used in communication.
     """
 
@@ -35,6 +37,9 @@ class Datatype:
         self.lb = lb
         self.committed = False
         size = self.base.itemsize
+        low = int(self.offsets.min()) if len(self.offsets) else 0
+        high = int(self.offsets.max()) + size if len(self.offsets) else 0
+        self.true_extent = (low, high - low)
         self.is_contiguous = self.extent == size * len(self.offsets) and bool(
             (self.offsets == size * np.arange(len(self.offsets))).all()
         )
@@ -64,10 +69,7 @@ class Datatype:
         return self.lb, self.extent
 
     def Get_true_extent(self) -> tuple[int, int]:
-        if not len(self.offsets):
-            return 0, 0
-        low = int(self.offsets.min())
-        return low, int(self.offsets.max()) + self.base.itemsize - low
+        return self.true_extent
 
     def Get_name(self) -> str:
         return f"MPI_{self.name}"
@@ -145,11 +147,6 @@ class Datatype:
         if len({(t.base, t.extent, t.is_contiguous) for t in types}) != 1:
             refuse("Datatype.Create_struct of different types")
         return types[0].Create_hindexed(blocklengths, displacements)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("Create_"):
-            refuse(f"Datatype.{name}")
-        raise AttributeError(name)
 
     def _blocks(self, what: str, starts: Iterable[int], lengths: Iterable[int]) -> Datatype:
         pairs = zip(starts, lengths, strict=True)

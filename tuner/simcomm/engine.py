@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from outpace.tuner.simcomm.faults import (
@@ -76,6 +77,7 @@ class Rank:
     Attributes:
         index: In COMM_WORLD.
         clock: Its virtual time in seconds.
+        thread: Identifies its thread.
         call: The MPI call that it is in, or was in last.
         operations: Begun and not yet completed.
         attached: Bytes of the buffer for buffered sends.
@@ -85,6 +87,7 @@ class Rank:
 
     index: int
     lock: threading.Lock = field(default_factory=threading.Lock)
+    thread: int = 0
     clock: float = 0.0
     cpu: float = 0.0
     call: Call | None = None
@@ -145,6 +148,7 @@ class Simulation:
             self._give_up()
 
     def _live(self, rank: Rank, program: Callable[[Rank], Any]) -> None:
+        rank.thread = threading.get_ident()
         rank.lock.acquire()
         _thread.rank = rank
         _thread.simulation = self
@@ -186,14 +190,10 @@ class Simulation:
     def _give_up(self) -> None:
         """Leave the threads, which cannot be ended from outside, where they are."""
         rank = self.running
-        self._record(
-            LimitReached(
-                f"not done after {self.options.max_seconds:g} s; rank {rank.index} was running",
-                rank=rank.index,
-                call=rank.call,
-                waiting=self._waiting(),
-            )
-        )
+        frame = sys._current_frames().get(rank.thread)  # noqa: SLF001  (there is no other way)
+        call = None if frame is None else _function_of(frame)
+        reason = f"not done after {self.options.max_seconds:g} s; this rank was running"
+        self._record(LimitReached(reason, rank=rank.index, call=call))
 
     # --- Turns ----------------------------------------------------------------------------------
 
@@ -238,7 +238,7 @@ class Simulation:
             if self.fault is not None:
                 raise Stopped
             if rank.uninterrupted:
-                self.fail(Unsupported("a module waits for other ranks while it is imported"))
+                self._refuse_to_wait()
             rank.blocked = True
             self._ready.remove(rank)
             if not self._ready:
@@ -256,10 +256,15 @@ class Simulation:
 
         Livelock is found where no event came between very many of these.
         """
+        if self.running.uninterrupted:
+            self._refuse_to_wait()
         self.running.clock += self.options.latency
         self._polls += 1
         if self._polls > IDLE_POLLS * len(self.ranks):
             self.fail(Livelock(f"polled {self._polls} times in vain while no rank did anything"))
+
+    def _refuse_to_wait(self) -> NoReturn:
+        self.fail(Unsupported("a module waits for other ranks while it is imported"))
 
     def _draw(self) -> Rank:
         return self._ready[int(self.random.random() * len(self._ready))]
@@ -279,8 +284,7 @@ class Simulation:
     def _resume(self, rank: Rank) -> None:
         if self.on_resume is not None:
             self.on_resume(rank)
-        if self.options.compute:
-            rank.cpu = time.thread_time()
+        self.discount()
 
     # --- Clock ----------------------------------------------------------------------------------
 
@@ -290,6 +294,11 @@ class Simulation:
             now = time.thread_time()
             rank.clock += self.options.compute * (now - rank.cpu)
             rank.cpu = now
+
+    def discount(self) -> None:
+        """Do not charge the running rank for what the simulation itself has just done."""
+        if self.options.compute:
+            self.running.cpu = time.thread_time()
 
     def transfer_time(self, size: int) -> float:
         """Virtual seconds for a message of so many bytes."""
@@ -368,20 +377,27 @@ def user_place() -> Place:
     return Place(frame.f_code.co_filename, frame.f_lineno)
 
 
+def _function_of(frame: FrameType) -> Call:
+    """The innermost function of the program that a thread is in, as if it were a call."""
+    at: FrameType | None = frame
+    while at is not None and not _is_programs(at.f_code.co_filename):
+        at = at.f_back
+    found = at or frame
+    return Call(found.f_code.co_name, Place(found.f_code.co_filename, found.f_lineno))
+
+
 def _failed(rank: Rank, error: BaseException, reason: str) -> RankFailed:
-    """The failure of a rank, at the last line of the user's program on the stack."""
-    steps = [
-        step
-        for step in traceback.extract_tb(error.__traceback__)
-        if not step.filename.startswith((_HERE, "<frozen", *_LIBRARIES))
-    ]
-    call = None
-    if steps:
-        last = steps[-1]
-        call = Call(last.name, Place(last.filename, last.lineno or 0))
+    """The failure of a rank, at the last line of the program on the stack."""
+    steps = traceback.extract_tb(error.__traceback__)
+    own = [step for step in steps if _is_programs(step.filename)]
+    call = Call(own[-1].name, Place(own[-1].filename, own[-1].lineno or 0)) if own else None
     fault = RankFailed(reason, rank=rank.index, call=call)
     fault.details = "".join(traceback.format_exception(error))
     return fault
+
+
+def _is_programs(file: str) -> bool:
+    return not file.startswith((_HERE, "<frozen", *_LIBRARIES))
 
 
 def _listed(items: list[str], most: int = 5) -> str:

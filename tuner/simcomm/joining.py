@@ -100,14 +100,25 @@ class Joined(Operation):
         result: What it got.
     """
 
-    def __init__(self, comm: PointToPoint, call: Call, exchange: Exchange) -> None:
+    def __init__(
+        self, comm: PointToPoint, call: Call, exchange: Exchange, *, waiting: bool
+    ) -> None:
+        """Begin to take part.
+
+        Args:
+            comm: In which.
+            call: With which call.
+            exchange: What to give and get.
+            waiting: Whether the program waits for the end, and cannot change a buffer before.
+        """
         context = comm.context
         super().__init__(context.simulation, context.members[comm.rank], call)
         self.exchange = exchange
         self.member = comm.rank
         self.begun = self.rank.clock
         self.result: Any = None
-        self._sent = [buffer.pack() for buffer in exchange.reads]
+        self._watched = () if waiting else exchange.reads
+        self._sent = [buffer.pack() for buffer in self._watched]
 
     @property
     def reads(self) -> tuple[Buffer, ...]:
@@ -118,7 +129,7 @@ class Joined(Operation):
         return self.exchange.writes
 
     def deliver(self) -> Any:
-        self.check_unchanged(zip(self.exchange.reads, self._sent, strict=True))
+        self.check_unchanged(zip(self._watched, self._sent, strict=True))
         return self.exchange.take(self.result)
 
 
@@ -197,13 +208,14 @@ class Joining(PointToPoint):
         self._owner.call = call
         for buffer in (*exchange.reads, *exchange.writes):
             self._check_room(buffer)
-        joined = Joined(self, call, exchange)
+        joined = Joined(self, call, exchange, waiting=not form)
         joined.register()
         number = context.joined[self._rank]
         context.joined[self._rank] += 1
         meeting = context.meetings.setdefault(number, Meeting(context))
         if meeting.join(joined, form):
             del context.meetings[number]
+        self._simulation.discount()
         return joined
 
     def complete(self, name: str, exchange: Callable[[], Exchange]) -> Any:

@@ -99,7 +99,9 @@ class Operation:
         """Complete in the thread of its rank; what was received as an object, or None."""
         self.forget()
         self.rank.clock = max(self.rank.clock, self.time)
-        return self.deliver()
+        value = self.deliver()
+        self.simulation.discount()
+        return value
 
     def deliver(self) -> Any:
         """Put what was received where it belongs."""

@@ -16,9 +16,12 @@ from outpace.tuner.simcomm.communicators import Cartcomm, Comm, compute_dims
 from outpace.tuner.simcomm.engine import current
 from outpace.tuner.simcomm.operations import OPERATIONS, Op
 from outpace.tuner.simcomm.requests import Prequest, Request
-from outpace.tuner.simcomm.unsupported import refuse
+from outpace.tuner.simcomm.unsupported import is_mpis, refuse
 
-NAMES = ("mpi4py", "mpi4py.MPI", "mpi4py.rc", "mpi4py.util", "mpi4py.util.dtlib")
+NAMES = (
+    *("mpi4py", "mpi4py.MPI", "mpi4py.rc", "mpi4py.util", "mpi4py.util.dtlib"),
+    *("mpi4py.futures", "mpi4py.run", "mpi4py.bench", "mpi4py.util.pkl5", "mpi4py.util.pool"),
+)
 
 
 class MPIError(RuntimeError):
@@ -36,7 +39,7 @@ class _MPI(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         here = current()
-        if name.startswith("_") or not name[:1].isupper():
+        if not is_mpis(name):
             raise AttributeError(f"module 'mpi4py.MPI' has no attribute {name!r}")
         if name not in ("COMM_WORLD", "COMM_SELF"):
             refuse(f"MPI.{name}")

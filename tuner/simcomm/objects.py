@@ -75,7 +75,9 @@ class ObjectCollectives(Collectives):
         def combine(gives: list[Any]) -> Sequence[Any]:
             return [self._folded(gives, op)] * len(gives)
 
-        got = self._meet("allreduce", Pattern.TWICE, pickle.dumps(sendobj), combine, {"op": str(op)})
+        got = self._meet(
+            "allreduce", Pattern.TWICE, pickle.dumps(sendobj), combine, {"op": str(op)}
+        )
         return pickle.loads(got)  # noqa: S301
 
     def scan(self, sendobj: Any, op: Op = SUM) -> Any:

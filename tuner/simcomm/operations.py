@@ -11,12 +11,13 @@ import numpy as np
 
 from outpace.tuner.simcomm.buffers import Elements
 from outpace.tuner.simcomm.datatypes import NAMED
+from outpace.tuner.simcomm.unsupported import Partial
 
 OnElements = Callable[[Elements, Elements], Elements]
 OnObjects = Callable[[Any, Any], Any]
 
 
-class Op:
+class Op(Partial):
     """How two values become one.
 
     Attributes:

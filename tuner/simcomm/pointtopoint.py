@@ -76,7 +76,9 @@ class PointToPoint(Handle):
         recvtag: int = ANY_TAG,
         status: Status | None = None,
     ) -> None:
-        call = self.enter(f"Sendrecv_replace(dest={_NAMES.get(dest, dest)}, {_from(source, recvtag)})")
+        call = self.enter(
+            f"Sendrecv_replace(dest={_NAMES.get(dest, dest)}, {_from(source, recvtag)})"
+        )
         buffer = _target(buf, PROC_NULL if source == dest == PROC_NULL else 0)
         self._check_room(buffer)
         payload = buffer.pack()
@@ -281,6 +283,7 @@ class PointToPoint(Handle):
         self._owner.messages_sent += 1
         self._owner.bytes_sent += size_of(payload)
         box.post_send(send)
+        self._simulation.discount()
         return send
 
     def _let_go(self, send: Outgoing, mode: Mode) -> None:
@@ -312,6 +315,7 @@ class PointToPoint(Handle):
         )
         receive.register()
         box.post_receive(receive)
+        self._simulation.discount()
         return receive
 
     def _nothing(self, call: Call) -> Operation:

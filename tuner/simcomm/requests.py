@@ -9,10 +9,10 @@ from outpace.tuner.simcomm.engine import Simulation, current
 from outpace.tuner.simcomm.faults import Call, InvalidCall
 from outpace.tuner.simcomm.messages import Incoming, Operation
 from outpace.tuner.simcomm.status import UNDEFINED, Status
-from outpace.tuner.simcomm.unsupported import refuse
+from outpace.tuner.simcomm.unsupported import Partial, refuse
 
 
-class Request:
+class Request(Partial):
     """An operation until it is completed; without one, the null request."""
 
     def __init__(self, operation: Operation | None = None) -> None:

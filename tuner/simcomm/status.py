@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from outpace.tuner.simcomm.datatypes import BYTE, Datatype
+from outpace.tuner.simcomm.unsupported import Partial
 
 PROC_NULL = -1001
 ANY_SOURCE = -1002
@@ -11,7 +12,7 @@ ANY_TAG = -1003
 UNDEFINED = -32766
 
 
-class Status:
+class Status(Partial):
     """Source, tag and length of a message.
 
     Attributes:

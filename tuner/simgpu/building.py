@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
 
 from outpace import environment
@@ -21,7 +20,7 @@ from outpace.model import Grade, Status
 from outpace.tuner.isolation.launch import scratch_in
 from outpace.tuner.process import Failure
 from outpace.tuner.simgpu.confined import read_grade, start_confined
-from outpace.tuner.simgpu.source import NAME
+from outpace.tuner.simgpu.source import NAME, translation_unit
 
 _HERE = Path(__file__).resolve().parent
 _INCLUDES = tuple(f"-I{_HERE / name}" for name in ("device", "device/toolkit", "runtime"))
@@ -105,7 +104,6 @@ def unavailable() -> str | None:
     return None
 
 
-@lru_cache(maxsize=4)
 def runtime_object(compiler: Compiler, build: Build) -> Path:
     """The compiled runtime, made once and kept in the cache folder; takes 3 s.
 
@@ -122,8 +120,7 @@ def runtime_object(compiler: Compiler, build: Build) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=folder) as name:
-            source = str(_HERE / "runtime" / "main.cpp")
-            compiler.run([*_RUNTIME[build], "-c", source, "-o", "runtime.o"], Path(name))
+            _compile_runtime(compiler, build, Path(name))
             (Path(name) / "runtime.o").replace(found)
     except CompilerError as error:
         first = str(error).partition("\n")[0]
@@ -132,6 +129,28 @@ def runtime_object(compiler: Compiler, build: Build) -> Path:
     except OSError as error:
         raise EnvironmentError_(f"{folder} cannot be written: {error}") from error
     return found
+
+
+def _compile_runtime(compiler: Compiler, build: Build, folder: Path) -> None:
+    """Leave `runtime.o` in a folder, and see that a draft can be compiled and linked with it."""
+    source = str(_HERE / "runtime" / "main.cpp")
+    compiler.run([*_RUNTIME[build], "-c", source, "-o", "runtime.o"], folder)
+    (folder / NAME).touch()
+    (folder / "draft.cpp").write_text(translation_unit((), (), ""), encoding="utf-8")
+    for arguments in _steps(build, folder / "draft.cpp", folder / "runtime.o", folder / "draft"):
+        compiler.run(arguments, folder)
+
+
+def _steps(build: Build, unit: Path, runtime: Path, program: Path) -> list[list[str]]:
+    """Arguments of the compiler for a draft: to compile it, then to link it.
+
+    Linked without -fsanitize=thread: the runtime takes the place of the sanitizer's library.
+    """
+    compiled = [*_DRAFT, *_INSTRUMENTED[build], *_INCLUDES, "-c", str(unit), "-o", f"{program}.o"]
+    return [
+        compiled,
+        ["-no-pie", *_LINKED[build], f"{program}.o", str(runtime), "-o", str(program)],
+    ]
 
 
 def build_program(
@@ -159,12 +178,10 @@ def build_program(
     shutil.copyfile(runtime_object(compiler, build), runtime)
     unit_file.write_text(unit, encoding="utf-8")
     (where / NAME).write_text(device, encoding="utf-8")
-    compile_only = [*_DRAFT, *_INSTRUMENTED[build], *_INCLUDES, "-c"]
-    compile_only += [str(unit_file), "-o", f"{program}.o"]
-    # Linked without -fsanitize=thread: the runtime takes the place of the sanitizer's library.
-    link = ["-no-pie", *_LINKED[build], f"{program}.o", str(runtime), "-o", str(program)]
-    both = [compile_only, link]
-    steps = " && ".join(shlex.join([*compiler.command, *arguments]) for arguments in both)
+    steps = " && ".join(
+        shlex.join([*compiler.command, *arguments])
+        for arguments in _steps(build, unit_file, runtime, program)
+    )
     _run_confined(["/bin/sh", "-c", steps], folder, lowest)
     program.chmod(0o700)  # confined linkers may not
     return Program(program, build, tuple(kernels))

@@ -1,4 +1,4 @@
-"""The cases on which a draft is simulated: the drawn ones, and larger ones that take more blocks."""
+"""The cases on which a draft is simulated: the drawn ones, and larger ones."""
 
 from __future__ import annotations
 

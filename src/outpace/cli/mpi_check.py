@@ -130,10 +130,13 @@ def _show(console: Console, runs: Sequence[Run]) -> None:
         figures = (str(run.seed + 1), *map(str, moved), _seconds(run.reply.seconds))
         table.add_row(str(ranks), Text(said, style=colour), *figures)
     console.print(table)
+    shown: set[str] = set()
     for ranks, run in last.items():
-        if run.reply.fault is not None:
+        fault = run.reply.fault
+        if fault is not None and fault.name not in shown:
+            shown.add(fault.name)
             console.print(Text(f"with {style.plural(ranks, 'rank')}:", style="bold"))
-            for line in _lines(run.reply.fault):
+            for line in _lines(fault):
                 console.print(Text(f"  {line}"), soft_wrap=True)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outpace.codec import decode, encode
@@ -102,6 +102,7 @@ nested = st.recursive(
 )  # fmt: skip
 
 
+@settings(max_examples=50)
 @given(st.lists(nested, max_size=3))
 def test_any_plan_is_read_back_as_written(listed):
     plan = parse_plan({"steps": listed})

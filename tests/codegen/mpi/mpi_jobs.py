@@ -36,7 +36,7 @@ def make_job(reference, draft, sizes, ranks, *, exact=True, **params):
     inputs = {a.name: drawn(a, sizes, rng) for a in contract.arguments}
     after = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in inputs.items()}
     returned = reference.fn(*after.values())
-    outputs = returned if isinstance(returned, tuple) else (returned,)
+    outputs = returned if isinstance(returned, tuple) else (returned,) * len(contract.outputs)
     results = {
         o.name: np.reshape(r, (1,)) if o.scalar else r
         for o, r in zip(contract.outputs, outputs, strict=True)

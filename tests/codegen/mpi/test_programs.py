@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import sys
 from pathlib import Path
 
 import mpi_references
+import msgspec
 import pytest
 import rank_program
 from mpi_jobs import make_job
@@ -44,7 +46,7 @@ SIZES = {
     "least": [{"y": 9, "x": 5}, {"y": 1, "x": 2}],
     "bodies": [{"n": 9, "steps": 2}, {"n": 1, "steps": 2}],
 }
-INEXACT = {"product", "spectrum", "column_sums"}
+INEXACT = {"product", "spectrum", "column_sums", "bodies"}
 """Sums in another order; all others are the same to the last bit."""
 MOST_RANKS = 7
 MPIEXEC = Path(sys.executable).with_name("mpiexec")
@@ -57,7 +59,11 @@ def reference_of(name) -> Reference:
 
 def first_draft(name, kernel=numpy_kernel):
     reference = reference_of(name)
-    return mpi_drafts(reference, kernel(reference), 6)[0]
+    draft = mpi_drafts(reference, kernel(reference), 6)[0]
+    if kernel is numpy_kernel:  # compiling what computes a few cells takes longest
+        plain = re.sub(r"(?m)^(@numba\.njit.*|import numba)\n", "", draft.source)
+        return msgspec.structs.replace(draft, source=plain)
+    return draft
 
 
 def choices(draft):
@@ -98,7 +104,7 @@ def simulated(job, seed):
 def test_programs_are_right_in_simulation(name):
     found = [
         problem
-        for seed, job in enumerate(jobs_of(name, (1, 2, 3, 5)))
+        for seed, job in enumerate(jobs_of(name, (2, 5)))
         for problem in simulated(job, seed)
     ]
     assert not found, "\n".join(found[:20])
@@ -107,7 +113,6 @@ def test_programs_are_right_in_simulation(name):
 @pytest.mark.parametrize(
     ("name", "sizes", "ranks", "params"),
     [
-        ("heat", {"y": 9, "x": 11, "steps": 4}, 4, {"GRID_Y": 1, "GRID_X": 6}),
         ("heat", {"y": 9, "x": 11, "steps": 4}, 6, {"GRID_Y": 6, "GRID_X": 1}),
         ("heat", {"y": 9, "x": 11, "steps": 4}, 6, {"GRID_Y": 2, "GRID_X": 3, "DEPTH": 4}),
         ("smooth", {"z": 4, "y": 5, "x": 6}, 6, {"GRID_Z": 1, "GRID_Y": 2, "GRID_X": 3}),
@@ -122,14 +127,11 @@ def test_any_grid_is_right(name, sizes, ranks, params):
     assert not simulated(job, 0)
 
 
-@pytest.mark.parametrize("name", ["heat", "bodies"])
-def test_a_compiled_kernel_goes_inside(name):
-    sizes = {"y": 13, "x": 9, "n": 13, "steps": 4}
-    reference = reference_of(name)
-    own = {n: sizes[n] for n in (*reference.contract.dims, "steps")}
-    draft = first_draft(name, numba_kernel)
+def test_a_compiled_kernel_goes_inside():
+    draft = first_draft("maxwell", numba_kernel)
     assert "numba.njit" in draft.source
-    assert not simulated(make_job(reference, draft, own, 4, exact=False), 0)
+    job = make_job(reference_of("maxwell"), draft, {"x": 13, "steps": 4}, 2, exact=False)
+    assert not simulated(job, 0)
 
 
 def real_ranks_missing():
@@ -140,8 +142,9 @@ def real_ranks_missing():
 
 @pytest.mark.skipif(real_ranks_missing() is not None, reason=str(real_ranks_missing()))
 def test_programs_are_right_under_real_mpi(tmp_path):
-    jobs = [job for name in SIZES for job in jobs_of(name, (1, 2, 3, 4, 5, 7))]
-    Path(tmp_path, "jobs").write_bytes(pickle.dumps(jobs[:: 3 if len(jobs) > 400 else 1]))
+    every = (jobs_of(name, (1, 2, 3, 4, 5, 7)) for name in SIZES)
+    jobs = [job for of_one in every for job in of_one[::5]]  # of each kind; the rest is simulated
+    Path(tmp_path, "jobs").write_bytes(pickle.dumps(jobs))
     command = [LAUNCHER, "-n", str(MOST_RANKS), sys.executable, "-m", "mpi4py"]
     with subprocess.Popen(
         [*command, rank_program.__file__, str(tmp_path / "jobs"), str(tmp_path / "result")],
@@ -168,5 +171,5 @@ def test_programs_are_right_under_real_mpi(tmp_path):
             pytest.fail(f"the ranks did not end in time\n{said}")
     assert launched.returncode == 0, said
     result = json.loads((tmp_path / "result").read_text())
-    assert result["jobs"] > 300
+    assert result["jobs"] == len(jobs) > 150
     assert not result["failures"], "\n".join(result["failures"][:20])

@@ -2,6 +2,7 @@
 // reference: axpy
 // expect: crashed
 // says: out of bounds
+// when: soak
 // The number of elements is seen as a multiple of the block.
 __global__ void axpy(double a, const double *x, const double *y, double *out, int64_t n) {
     int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x;

@@ -2,6 +2,7 @@
 // reference: total
 // expect: crashed
 // says: barrier divergence
+// when: soak
 __device__ double block_sum(double value) {
     __shared__ double room[128];
     int t = threadIdx.x;

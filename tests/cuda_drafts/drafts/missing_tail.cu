@@ -2,6 +2,7 @@
 // reference: axpy
 // expect: wrong
 // says: wrong at
+// when: soak
 __global__ void axpy(double a, const double *x, const double *y, double *out, int64_t n) {
     int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x;
     if (i < n) out[i] = a * x[i] + y[i];

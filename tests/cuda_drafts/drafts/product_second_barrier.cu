@@ -2,6 +2,7 @@
 // reference: product
 // expect: wrong
 // says: a race on `dynamic shared memory`
+// when: soak
 __global__ void multiply(const double *a, const double *b, double *out, int64_t n, int64_t k, int64_t m) {
     extern __shared__ __align__(16) double room[];
     double *left = room, *right = room + TILE * TILE;

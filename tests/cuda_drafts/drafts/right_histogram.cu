@@ -1,6 +1,7 @@
 // outpace: {"plan": {"steps": [{"fill": "out", "value": 0}, {"launch": "count", "grid": ["ceildiv(n, 512)"], "block": [128], "arguments": ["x", "out", "n"]}]}}
 // reference: histogram
 // expect: checked
+// when: soak
 __global__ void count(const uint8_t *x, unsigned long long *out, int64_t n) {
     __shared__ unsigned int bins[256];
     for (int b = threadIdx.x; b < 256; b += 128) bins[b] = 0;

@@ -1,6 +1,7 @@
 // outpace: {"plan": {"steps": [{"launch": "scan", "grid": [1], "block": [128], "arguments": ["x", "out", "n"]}]}}
 // reference: prefix
 // expect: checked
+// when: soak
 __global__ void scan(const double *x, double *out, int64_t n) {
     __shared__ double room[2][128];
     __shared__ double before;

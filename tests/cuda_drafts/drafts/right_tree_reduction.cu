@@ -1,6 +1,7 @@
 // outpace: {"plan": {"buffers": [{"name": "parts", "dtype": "float64", "shape": ["max(ceildiv(n, 128), 1)"]}], "steps": [{"fill": "parts", "value": 0}, {"launch": "partial", "grid": ["ceildiv(n, 128)"], "block": [128], "arguments": ["x", "parts", "n"]}, {"launch": "partial_rest", "grid": [1], "block": [128], "arguments": ["parts", "out", "max(ceildiv(n, 128), 1)"]}]}}
 // reference: total
 // expect: checked
+// when: soak
 __device__ double block_sum(double value) {
     __shared__ double room[128];
     int t = threadIdx.x;

@@ -2,6 +2,7 @@
 // reference: transposed
 // expect: wrong
 // says: a race on `tile`
+// when: soak
 __global__ void transpose(const float *a, float *out, int64_t n, int64_t m) {
     __shared__ float tile[16][17];
     int64_t x = blockIdx.x * 16 + threadIdx.x, y = blockIdx.y * 16 + threadIdx.y;

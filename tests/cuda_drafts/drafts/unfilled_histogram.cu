@@ -2,6 +2,7 @@
 // reference: histogram
 // expect: wrong
 // says: wrong at
+// when: soak
 __global__ void count(const uint8_t *x, unsigned long long *out, int64_t n) {
     __shared__ unsigned int bins[256];
     for (int b = threadIdx.x; b < 256; b += 128) bins[b] = 0;

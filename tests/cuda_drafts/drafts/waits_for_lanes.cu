@@ -2,6 +2,7 @@
 // reference: total
 // expect: crashed
 // says: takes no part
+// when: soak
 __global__ void sum(const double *x, double *out, int64_t n) {
     double value = 0.0;
     for (int64_t i = threadIdx.x; i < n; i += 32) value += x[i];

@@ -2,6 +2,7 @@
 // reference: jacobi
 // expect: wrong
 // says: wrong at
+// when: soak
 __global__ void step(const double *__restrict__ u, double *__restrict__ v, int64_t ny, int64_t nx) {
     __shared__ double tile[18][18];
     int64_t x = blockIdx.x * 16 + threadIdx.x, y = blockIdx.y * 16 + threadIdx.y;

@@ -63,4 +63,5 @@ def judge(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(simulation, "CALL_LIMIT", 2.0)
     monkeypatch.setattr(ranks, "CALL_LIMIT", 2.0)
+    monkeypatch.setattr(ranks, "FIRST_LIMIT", 6.0)
     return lambda one, **options: judge_of(one.reference).judge(one.draft, **options)

@@ -1,9 +1,12 @@
 """`outpace mpi-check` on planted programs, through the command line."""
 
 import json
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -87,14 +90,18 @@ def test_small_sends_may_be_eager():
 
 
 @pytest.mark.parametrize(
-    ("name", "fault", "options"),
-    [("one_sided", "Unsupported", ()), ("computes_for_ever", "LimitReached", ("--timeout", 0.5))],
+    ("name", "fault", "line", "options"),
+    [
+        ("one_sided", "Unsupported", 4, ()),
+        ("computes_for_ever", "LimitReached", 5, ("--timeout", 0.5)),
+    ],
 )
-def test_what_is_not_known_is_undecided(name, fault, options):
+def test_what_is_not_known_is_undecided(name, fault, line, options):
     code, payload = check("-n", 2, *options, PLANTED / f"{name}.py")
     assert code == 3
     assert payload["verdict"] == "undecided"
-    assert [run["fault"]["name"] for run in payload["runs"]] == [fault]
+    found = payload["runs"][0]["fault"]
+    assert (found["name"], found["call"]["line"]) == (fault, line)
 
 
 HELPER = """
@@ -192,12 +199,29 @@ def test_usage_errors_say_what_to_do(arguments, said, tmp_path, monkeypatch):
     assert said in answer.stderr.replace("\n", " ")
 
 
+def test_an_interrupt_ends_the_processes_at_once():
+    code = "from outpace.cli import main; main()"
+    program = str(PLANTED / "computes_for_ever.py")
+    command = [sys.executable, "-c", code, "mpi-check", "-n", "2", program]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    watched = psutil.Process(process.pid)
+    children = []
+    while not children and process.poll() is None:
+        children = watched.children()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
 def test_the_check_needs_no_mpi4py(tmp_path, monkeypatch):
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     (hidden / "mpi4py.py").write_text("raise ImportError('the real one was imported')\n")
     monkeypatch.setenv("PYTHONPATH", str(hidden))
     program = tmp_path / "program.py"
-    program.write_text("from mpi4py import MPI\nimport mpi4py.MPI\nmpi4py.MPI.COMM_WORLD.Barrier()\n")
+    program.write_text(
+        "from mpi4py import MPI\nimport mpi4py.MPI\nmpi4py.MPI.COMM_WORLD.Barrier()\n"
+    )
     assert check("-n", 2, "--seeds", 1, program)[0] == 0
     assert "mpi4py" not in sys.modules

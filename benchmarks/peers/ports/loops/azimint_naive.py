@@ -1,19 +1,20 @@
-"""One pass over the points; the ring of each from its radius, corrected at the edges."""
+"""Rings in parallel, each a loop over the points without arrays between."""
 
 import numpy as np
 
 
 def azimint_naive(data, radius, npt):
     rmax = radius.max()
-    total = np.zeros(npt)
-    count = np.zeros(npt)
-    for i in range(data.shape[0]):
-        ring = min(npt - 1, int(npt * (radius[i] / rmax)))
-        if radius[i] < rmax * ring / npt:
-            ring -= 1
-        elif radius[i] >= rmax * (ring + 1) / npt:
-            ring += 1
-        if ring < npt:
-            total[ring] += data[i]
-            count[ring] += 1.0
-    return total / count
+    res = np.zeros(npt)
+    # omp parallel for
+    for i in range(npt):
+        r1 = rmax * i / npt
+        r2 = rmax * (i + 1) / npt
+        total = 0.0
+        count = 0.0
+        for j in range(data.shape[0]):
+            if r1 <= radius[j] and radius[j] < r2:
+                total += data[j]
+                count += 1.0
+        res[i] = total / count
+    return res

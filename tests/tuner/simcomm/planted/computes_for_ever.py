@@ -1,5 +1,7 @@
 from mpi4py import MPI
 
-while MPI.COMM_WORLD.rank == 0:
-    pass
+MPI.COMM_WORLD.Barrier()
+# fmt: off
+while MPI.COMM_WORLD.rank == 0: pass  # noqa: E701
+# fmt: on
 MPI.COMM_WORLD.Barrier()

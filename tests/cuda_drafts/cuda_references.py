@@ -7,9 +7,12 @@ import outpace
 
 
 @outpace.optimize(
-    workloads={"only": {"n": 4096}}, inputs={"x": outpace.Uniform(-1, 1), "y": outpace.Uniform(-1, 1)}
+    workloads={"only": {"n": 4096}},
+    inputs={"x": outpace.Uniform(-1, 1), "y": outpace.Uniform(-1, 1)},
 )
-def axpy(a: float, x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+def axpy(
+    a: float, x: Float64[np.ndarray, "n"], y: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "n"]:
     """a x + y."""
     return a * x + y
 
