@@ -32,6 +32,7 @@ from outpace import environment
 from outpace.codegen.reference import Reference
 from outpace.errors import OutpaceError
 from outpace.kernels.machine import this_machine
+from outpace.kernels.promotions import find
 from outpace.model import Workload
 from outpace.tuner import api
 from outpace.tuner.campaign import Budget
@@ -169,6 +170,10 @@ class Comparison:
             "must_move": moved,
             "fits_last_cache": fits,
             "tuned": json.loads(said.read_text()) if said.exists() else None,
+            "promoted": [
+                f"{stored.promotion.variant.draft.language}: {stored.promotion.variant.label}"
+                for stored in find(reference, promotions)
+            ],
             "batch": measured.batch,
             "samples": measured.samples,
             "screened": measured.screened,

@@ -31,6 +31,9 @@ PLAIN_IDEA = "plain numba"
 """The idea of the draft that every table compares with."""
 _LANGUAGES = frozenset({"numba", "c", "cuda"})
 
+BINNED = "binned"
+"""What the form with sums into bins is called."""
+
 
 class BuiltinDrafter:
     """Drafts in Numba, C and CUDA, all in the first round."""
@@ -64,14 +67,19 @@ class BuiltinDrafter:
         return Proposal(_without_repeats(drafts), tuple(notes))
 
     def _in_c(self, task: DraftingTask, program: Program, notes: list[str]) -> Iterator[Draft]:
-        """Every form with all its parameters, and the first one as the exact alternative."""
+        """Every form with all its parameters, and the first one as the exact alternative.
+
+        So is what compares elements with bounds, which must not be rounded in another way.
+        """
         fast = not task.reference.contract.reproducible
-        for idea, form in c_forms(program, reorder=fast):
+        forms = list(c_forms(program, reorder=fast))
+        for idea, form in forms:
             yield from self._c_draft(task, idea, form, notes, fastmath=fast)
         if fast:
-            idea, form = next(c_forms(program, reorder=False))
-            for draft in self._c_draft(task, idea, form, notes, fastmath=False):
-                yield msgspec.structs.replace(draft, parameters=_few(draft.parameters))
+            exact = [form for form in forms if form[0] == BINNED]
+            for idea, form in [*exact, next(c_forms(program, reorder=False))]:
+                for draft in self._c_draft(task, idea, form, notes, fastmath=False):
+                    yield msgspec.structs.replace(draft, parameters=_few(draft.parameters))
 
     def _c_draft(
         self, task: DraftingTask, idea: str, form: Program, notes: list[str], *, fastmath: bool
@@ -147,7 +155,7 @@ def _binned_form(program: Program) -> Iterator[tuple[str, Program]]:
     program = inlined(ping_ponged(program))
     form = binned(program)
     if form != program:
-        yield "binned", hoisted(reused(fused(form)))
+        yield BINNED, hoisted(reused(fused(form)))
 
 
 def _without_repeats(drafts: list[Draft]) -> tuple[Draft, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 from outpace.codegen.dims import parse_dim
@@ -15,6 +16,7 @@ from outpace.codegen.mpi.patterns import Pattern
 from outpace.codegen.mpi.plan import grid_parameter
 from outpace.codegen.mpi.rows import EXCHANGE, FIRST, ROWS
 from outpace.codegen.splitting import ghosts, halo_of
+from outpace.errors import DraftError
 from outpace.model import Argument, Block, Boundary, Contract, Output, Parameter
 
 _EXCHANGING = ("geometry", "messages", "exchange")
@@ -50,10 +52,11 @@ def program_text(program: Program) -> str:
     """A standalone mpi4py program that defines `run(comm, <inputs>, <outputs>, *, sizes)`.
 
     Raises:
-        DraftError: The kernel defines a name that the program needs for itself.
+        DraftError: The kernel or the reference uses a name that the program needs for itself.
     """
     if program.pattern is Pattern.TRANSFORM:
-        names, driver = (*_EXCHANGING, "fourier"), [_run_transform(program)]
+        names: tuple[str, ...] = (*_EXCHANGING, "fourier")
+        driver = [_run_transform(program)]
     else:
         combining = ("combining",) if program.contract.reduce else ()
         names = (*_EXCHANGING, "stepping", *combining, *(("ring",) if program.by_rows else ()))
@@ -69,6 +72,7 @@ def program_text(program: Program) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+@cache
 def template_body(name: str) -> str:
     """The text of a template without its docstring and imports."""
     text = _template(name)
@@ -85,7 +89,8 @@ def _template(name: str) -> str:
     return files(_TEMPLATES).joinpath(f"{name}.py").read_text(encoding="utf-8")
 
 
-def _imports(names: Iterable[str]) -> str:
+@cache
+def _imports(names: tuple[str, ...]) -> str:
     """Import statements of templates, each name once, without those of one another."""
     plain: set[str] = set()
     members: dict[str, set[str]] = {}
@@ -202,13 +207,11 @@ def _blocked(program: Program) -> tuple[str, ...]:
 
 def _run(program: Program) -> str:
     contract = program.contract
-    order = [part.name for part in contract.parts]
-    values = ", ".join(f'"{name}": {name}' for name in order)
     chosen = {p.name for p in program.parameters}
     lines = [
-        f"def run(comm, {', '.join(order)}, *, sizes):",
-        '    """Solve on one rank: own blocks in and out; `sizes` are those of the whole."""',
-        f"    values = {{{values}}}",
+        *_entry(contract),
+        "def _solve(comm, values, sizes):",
+        '    """Solve on one rank: `values` holds own blocks, `sizes` are those of the whole."""',
         *_extra_sizes(contract),
         *_grid_lines(grid_dims(contract), chosen),
         *(_rows_lines(contract) if program.by_rows else ()),
@@ -220,18 +223,39 @@ def _run(program: Program) -> str:
     ]
     for name, reduced in contract.reduce.items():
         how = "COLLECTIVE" if "COLLECTIVE" in chosen else '"gather"'
-        lines.append(f'    combine(comm, geometry, {name}, "{reduced.operation}", {how})')
+        lines.append(f'    combine(comm, geometry, values["{name}"], "{reduced.operation}", {how})')
     return "\n".join(lines)
 
 
 def _run_transform(program: Program) -> str:
     (given,), (result,) = program.contract.arguments, program.contract.outputs
-    return (
-        f"def run(comm, {given.name}, {result.name}, *, sizes):\n"
-        '    """Transform on one rank: own rows in and out; `sizes` are those of the whole."""\n'
-        f"    turning = Turning(comm, sizes, {_tuple(given.dims or ())}, EXCHANGE)\n"
-        f"    transform(turning, np.fft.{program.transform}, {given.name}, {result.name})"
-    )
+    lines = [
+        *_entry(program.contract),
+        "def _solve(comm, values, sizes):",
+        '    """Transform on one rank: own rows in `values`; `sizes` are those of the whole."""',
+        f"    turning = Turning(comm, sizes, {_tuple(given.dims or ())}, EXCHANGE)",
+        f"    along = np.fft.{program.transform}",
+        f'    transform(turning, along, values["{given.name}"], values["{result.name}"])',
+    ]
+    return "\n".join(lines)
+
+
+def _entry(contract: Contract) -> list[str]:
+    """The function that is called; names of the reference cannot hide others in it."""
+    order = [part.name for part in contract.parts]
+    if taken := {"comm", "sizes", "_solve"} & set(order):
+        raise DraftError(
+            f"the argument {taken.pop()} has a name that MPI programs need for themselves; "
+            "rename it in the reference"
+        )
+    values = ", ".join(f'"{name}": {name}' for name in order)
+    return [
+        f"def run(comm, {', '.join(order)}, *, sizes):",
+        '    """Solve on one rank: own blocks in and out; `sizes` are those of the whole."""',
+        f"    _solve(comm, {{{values}}}, sizes)",
+        "",
+        "",
+    ]
 
 
 def _rows_lines(contract: Contract) -> list[str]:
@@ -271,9 +295,9 @@ def _depth(program: Program, chosen: set[str]) -> str:
     if steps is None:
         return "1"
     if "DEPTH" in chosen:
-        return f"max(1, min(DEPTH, {steps}))"
+        return f'max(1, min(DEPTH, values["{steps}"]))'
     goes_on = program.carried or program.contract.mutated
-    return "1" if goes_on else f"max(1, {steps})"
+    return "1" if goes_on else f'max(1, values["{steps}"])'
 
 
 def _how(program: Program, chosen: set[str]) -> str:

@@ -221,6 +221,10 @@ class Layout:
         """Number of ranks."""
         return prod(self.grid.values())
 
+    @cached_property
+    def _cuts(self) -> dict[str, tuple[Cut | None, ...]]:
+        return {part.name: cuts(self.contract, part) for part in self.contract.parts}
+
     def coordinates(self, rank: int) -> dict[str, int]:
         """Place of a rank along every dim of the grid."""
         found: dict[str, int] = {}
@@ -270,13 +274,13 @@ class Layout:
 
     def is_distributed(self, part: Part) -> bool:
         """Whether an argument or output is cut along any axis on this grid."""
-        return any(self._parts(cut) > 1 for cut in cuts(self.contract, part) if cut is not None)
+        return any(self._parts(cut) > 1 for cut in self._cuts[part.name] if cut is not None)
 
     def own(self, part: Part, rank: int) -> tuple[slice, ...]:
         """A rank's own block of an argument or output, as global slices; `()` for a scalar."""
         at = self.coordinates(rank)
         slices = []
-        for dim, cut in zip(part.dims or (), cuts(self.contract, part), strict=True):
+        for dim, cut in zip(part.dims or (), self._cuts[part.name], strict=True):
             if cut is None or self._parts(cut) == 1:
                 slices.append(slice(0, parse_dim(dim).evaluate(self.global_sizes)))
                 continue
@@ -295,7 +299,7 @@ class Layout:
         return prod(self.grid[dim] for dim in cut.over)
 
     def _refuse_uncuttable(self, part: Part) -> None:
-        for dim, cut in zip(part.dims or (), cuts(self.contract, part), strict=True):
+        for dim, cut in zip(part.dims or (), self._cuts[part.name], strict=True):
             if cut is not None and self._parts(cut) > 1 and not cut.is_simple:
                 raise ContractError(
                     f"the axis {dim!r} of {part.name} cannot be cut along {cut.dim}; only axes "

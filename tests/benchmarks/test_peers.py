@@ -235,30 +235,32 @@ def test_what_an_error_says_names_no_folder():
 
 # --- Measuring ----------------------------------------------------------------------------------
 
+RIGHT = "import numpy\ndef program(a):\n    return a + sum(map(numpy.tanh, a.diagonal()))"
 FORMS = {
-    "right": "import numpy\ndef program(a):\n    return a + sum(map(numpy.tanh, a.diagonal()))",
-    "wrong": "def program(a):\n    return a + 1.0",
-    "raises": "def program(a):\n    raise ValueError('not today')",
+    ("numba", "right"): RIGHT,
+    ("jax", "right"): RIGHT,
+    ("numba", "wrong"): "def program(a):\n    return a + 1.0",
+    ("numba", "raises"): "def program(a):\n    raise ValueError('not today')",
 }
 
 
 def test_wrong_forms_are_left_out_with_their_reasons(tmp_path):
     reference = PROGRAMS["go_fast"]
     contenders = [Contender("numpy", "", reference.contract, tmp_path, reference.location, None)]
-    for name, text in FORMS.items():
-        home = tmp_path / name
-        home.mkdir()
+    for (peer, name), text in FORMS.items():
+        home = tmp_path / peer / name
+        home.mkdir(parents=True)
         (home / "program.py").write_text(text)
         location = (str(home / "program.py"), "program")
         contenders.append(
-            Contender("numba", name, reference.contract, home, location, Path(sys.executable))
+            Contender(peer, name, reference.contract, home, location, Path(sys.executable))
         )
     workload = reference.contract.workload("small")
-    field = Field(contenders, {"jax: ported": "does not build"})
+    field = Field(contenders, {"dace: auto_opt": "does not build"})
     measured = measure(reference, workload, field, 7, np.random.default_rng(1))
-    assert set(measured.samples) == {TRUSTED, "numba: right"}
+    assert set(measured.samples) == {TRUSTED, "numba: right", "jax: right"}
     assert all(len(samples) >= 7 for samples in measured.samples.values())
-    assert set(measured.left_out) == {"jax: ported", "numba: wrong", "numba: raises"}
+    assert set(measured.left_out) == {"dace: auto_opt", "numba: wrong", "numba: raises"}
     assert measured.left_out["numba: wrong"].startswith("wrong: ")
     assert "not today" in measured.left_out["numba: raises"]
 

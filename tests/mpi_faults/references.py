@@ -60,7 +60,7 @@ def total(u: Float64[np.ndarray, "n"]) -> float:
     workloads={"only": {"n": 4096}},
     inputs={"u": outpace.Uniform(-2, -1)},
     split={"n": Block()},
-    reduce={"out": Reduced(Combination.MAXIMUM)},
+    reduce={"out": Reduced(Combination.MAXIMUM, reassociable=False)},
 )
 def highest(u: Float64[np.ndarray, "n"]) -> float:
     """Largest of negative numbers, minus infinity of none."""

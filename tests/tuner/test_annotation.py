@@ -399,7 +399,7 @@ def stencil(reads, *, periodic):
     return fn
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(offsets, st.booleans())
 def test_the_exact_halo_passes_and_any_smaller_one_does_not(reads, periodic):
     low, high = max(0, *(-r for r in reads), 0), max(0, *reads, 0)

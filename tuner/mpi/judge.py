@@ -193,6 +193,8 @@ class _Judging:
             *self._questioner.awkward(self._variant, self._ranks),
             *self._questioner.weighed(self._variant, self._ranks),  # here for its long messages
         ]
+        if not asked:  # the domain holds no such sizes
+            asked = list(self._questioner.drawn(self._variant, self._ranks))
         room = max(room_for(question) for question in asked)
         with Ranks(self._contract, folder, self._ranks, room, self._lowest) as real:
             self._grade = max(self._grade, real.grade)

@@ -146,7 +146,7 @@ class Questioner:
         return largest
 
     def _steady(self) -> dict[str, int]:
-        """Values of int arguments that are neither dims nor steps, the first workload's if small."""
+        """Other int arguments than dims and steps, as the first workload has them if small."""
         contract = self.contract
         used = {n for p in contract.parts for dim in p.dims or () for n in parse_dim(dim).names}
         sizes = contract.workloads[0].sizes

@@ -8,8 +8,8 @@ The draft shares this process: it could speak to the judge in its stead, but onl
 and what it wrote is compared all the same. What it cannot do is answer for another rank, or read
 what another rank holds.
 
-Protocol, one line of JSON each way: the grade, then it waits; an answer when it has loaded; then one
-to each call, until the judge closes the channel.
+Protocol, one line of JSON each way: the grade, then it waits; an answer when it has loaded; then
+one to each call, until the judge closes the channel.
 """
 
 from __future__ import annotations

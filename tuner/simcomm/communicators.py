@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import prod
 from typing import Any, NoReturn
-
-import numpy as np
 
 from outpace.tuner.simcomm.context import Context, Handle
 from outpace.tuner.simcomm.faults import RankFailed
 from outpace.tuner.simcomm.joining import Exchange, Pattern
 from outpace.tuner.simcomm.neighbours import NeighbourCollectives
 from outpace.tuner.simcomm.status import PROC_NULL, UNDEFINED
+from outpace.tuner.simcomm.topologies import Edges, Grid, wired
 
 
 class NullComm:
@@ -88,12 +86,17 @@ class Comm(NeighbourCollectives):
         return self.Split(0 if split_type == COMM_TYPE_SHARED else UNDEFINED, key)
 
     def Create_cart(
-        self, dims: Sequence[int], periods: Sequence[bool] | None = None, reorder: bool = False
+        self,
+        dims: Sequence[int],
+        periods: Sequence[bool] | bool | None = None,
+        reorder: bool = False,
     ) -> Any:
         """A grid of ranks, row-major; `reorder` changes nothing."""
         del reorder
         extents = tuple(int(extent) for extent in dims)
-        wraps = tuple(map(bool, periods)) if periods is not None else (False,) * len(extents)
+        if periods is None or isinstance(periods, bool):
+            periods = [bool(periods)] * len(extents)
+        wraps = tuple(map(bool, periods))
         grid = Grid(extents, wraps)
         if prod(extents) > self.size or any(extent < 1 for extent in extents):
             self.enter(f"Create_cart({list(extents)})")
@@ -110,6 +113,33 @@ class Comm(NeighbourCollectives):
         agree = {"dims": list(extents), "periods": list(wraps)}
         exchange = Exchange("Create_cart", Pattern.SPREAD, None, combine, take, agree)
         return self.complete("Create_cart", lambda: exchange)
+
+    def Create_dist_graph_adjacent(
+        self,
+        sources: Sequence[int],
+        destinations: Sequence[int],
+        sourceweights: Any = None,
+        destweights: Any = None,
+        info: Any = None,
+        reorder: bool = False,
+    ) -> Any:
+        """A graph of which every rank names its own neighbours; weights change nothing."""
+        del sourceweights, destweights, info, reorder
+        give = (tuple(map(int, sources)), tuple(map(int, destinations)))
+
+        def combine(gives: list[Any]) -> Sequence[Any]:
+            try:
+                edges = wired(gives)
+            except ValueError as error:
+                self.reject(str(error))
+            return [Context(self._simulation, self.context.members, edges)] * len(gives)
+
+        def take(context: Context) -> Distgraphcomm:
+            return Distgraphcomm(context, self._rank)
+
+        name = "Create_dist_graph_adjacent"
+        exchange = Exchange(name, Pattern.SPREAD, give, combine, take)
+        return self.complete(name, lambda: exchange)
 
     def _alike(self, context: Context, rank: int) -> Comm:
         """A communicator of the kind of this one."""
@@ -140,53 +170,7 @@ class Comm(NeighbourCollectives):
 Intracomm = Comm
 COMM_TYPE_SHARED = 1
 CART = 1
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Ranks on a grid, the last dim running fastest.
-
-    Attributes:
-        dims: Ranks along each dim.
-        periods: Whether a dim's ends are neighbours.
-    """
-
-    dims: tuple[int, ...]
-    periods: tuple[bool, ...]
-
-    def coordinates(self, rank: int) -> list[int]:
-        """Of a rank."""
-        return [int(i) for i in np.unravel_index(rank, self.dims)] if self.dims else []
-
-    def rank(self, coordinates: Sequence[int]) -> int:
-        """At coordinates, wrapped where the dim is periodic; PROC_NULL outside."""
-        wrapped = []
-        for at, extent, wraps in zip(coordinates, self.dims, self.periods, strict=True):
-            if not (wraps or 0 <= at < extent):
-                return PROC_NULL
-            wrapped.append(at % extent)
-        return int(np.ravel_multi_index(wrapped, self.dims)) if self.dims else 0
-
-    def shifted(self, rank: int, direction: int, steps: int) -> int:
-        """The rank some steps further along a dim."""
-        at = self.coordinates(rank)
-        at[direction] += steps
-        return self.rank(at)
-
-    def edges(self) -> list[list[tuple[int, int]]]:
-        """Of every rank, its neighbours below and above along each dim.
-
-        With each, the position that this rank has among that one's neighbours: what goes down
-        along a dim arrives from above.
-        """
-        return [
-            [
-                (self.shifted(rank, axis, step), 2 * axis + (step < 0))
-                for axis in range(len(self.dims))
-                for step in (-1, 1)
-            ]
-            for rank in range(prod(self.dims))
-        ]
+DIST_GRAPH = 3
 
 
 class Cartcomm(Comm):
@@ -273,33 +257,31 @@ class Cartcomm(Comm):
         return Cartcomm(context, rank, self._grid)
 
 
-def compute_dims(ranks: int, dims: int | Sequence[int]) -> list[int]:
-    """Factors of a number of ranks as near to each other as can be, in falling order.
+class Distgraphcomm(Comm):
+    """A communicator whose ranks form a graph."""
 
-    Args:
-        ranks: Their product.
-        dims: How many factors, or a list of them in which 0 is to be found.
+    @property
+    def indegree(self) -> int:
+        return len(self._edges.sources)
 
-    Raises:
-        ValueError: The given factors do not divide the ranks.
-    """
-    given = [0] * dims if isinstance(dims, int) else [int(extent) for extent in dims]
-    fixed = prod(extent for extent in given if extent)
-    if ranks % fixed:
-        raise ValueError(f"MPI_Dims_create: {given} do not divide {ranks} ranks")
-    found = iter(_balanced(ranks // fixed, given.count(0)))
-    return [extent or next(found) for extent in given]
+    @property
+    def outdegree(self) -> int:
+        return len(self._edges.destinations)
 
+    def Get_topology(self) -> int:
+        return DIST_GRAPH
 
-def _balanced(number: int, count: int, most: int | None = None) -> list[int]:
-    """So many factors in falling order, the largest as small as possible, then the next."""
-    if count == 0:
-        return []
-    if count == 1:
-        return [number]
-    for first in range(1, number + 1):
-        if number % first == 0 and first**count >= number and (most is None or first <= most):
-            rest = _balanced(number // first, count - 1, first)
-            if max(rest) <= first:
-                return [first, *rest]
-    return [number] + [1] * (count - 1)
+    def Get_dist_neighbors_count(self) -> tuple[int, int, bool]:
+        return self.indegree, self.outdegree, False
+
+    def Get_dist_neighbors(self) -> tuple[list[int], list[int], None]:
+        sources = [source for source, _ in self._edges.sources]
+        return sources, list(self._edges.destinations), None
+
+    @property
+    def _edges(self) -> Edges:
+        assert self.context.edges is not None
+        return self.context.edges[self._rank]
+
+    def _alike(self, context: Context, rank: int) -> Comm:
+        return Distgraphcomm(context, rank)

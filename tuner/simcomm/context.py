@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from outpace.tuner.simcomm.engine import Rank, Simulation
 from outpace.tuner.simcomm.faults import Call, InvalidCall
@@ -13,6 +13,7 @@ from outpace.tuner.simcomm.unsupported import Partial
 
 if TYPE_CHECKING:
     from outpace.tuner.simcomm.joining import Meeting
+    from outpace.tuner.simcomm.topologies import Edges
 
 TAG_UB = 2**22 - 1
 """Largest tag; MPI promises 32767, and implementations allow millions."""
@@ -27,13 +28,12 @@ class Context:
         number: Tells it from others.
         meetings: Collectives that not everybody has joined, by their place in the order.
         joined: How many collectives each member has joined.
-        edges: Of each member, its neighbours, and its own position among each one's; None without
-            a topology.
+        edges: Of each member, its neighbours; None without a topology.
     """
 
     simulation: Simulation
     members: list[Rank]
-    edges: list[list[tuple[int, int]]] | None = None
+    edges: list[Edges] | None = None
     number: int = 0
     meetings: dict[int, Meeting] = field(default_factory=dict)
     joined: list[int] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Handle(Partial):
             self.reject("the communicator has been freed")
         return call
 
-    def reject(self, reason: str) -> None:
+    def reject(self, reason: str) -> NoReturn:
         """Fail with `InvalidCall`."""
         self._simulation.fail(InvalidCall(reason))
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from outpace.tuner.simcomm import buffers, communicators, datatypes, status
-from outpace.tuner.simcomm.communicators import Cartcomm, Comm, compute_dims
+from outpace.tuner.simcomm.communicators import Cartcomm, Comm, Distgraphcomm
 from outpace.tuner.simcomm.engine import current
 from outpace.tuner.simcomm.operations import OPERATIONS, Op
 from outpace.tuner.simcomm.requests import Prequest, Request
+from outpace.tuner.simcomm.topologies import compute_dims
 from outpace.tuner.simcomm.unsupported import is_mpis, refuse
 
 NAMES = (
@@ -67,6 +68,7 @@ def mpi_module() -> ModuleType:
         "Comm": Comm,
         "Intracomm": Comm,
         "Cartcomm": Cartcomm,
+        "Distgraphcomm": Distgraphcomm,
         "Request": Request,
         "Prequest": Prequest,
         "Status": status.Status,
@@ -76,6 +78,7 @@ def mpi_module() -> ModuleType:
         "COMM_NULL": communicators.COMM_NULL,
         "COMM_TYPE_SHARED": communicators.COMM_TYPE_SHARED,
         "CART": communicators.CART,
+        "DIST_GRAPH": communicators.DIST_GRAPH,
         "REQUEST_NULL": Request(),
         "IN_PLACE": buffers.IN_PLACE,
         "BOTTOM": buffers.BOTTOM,

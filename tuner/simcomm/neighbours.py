@@ -10,6 +10,7 @@ from outpace.tuner.simcomm.buffers import Buffer, by_type, simple, split, vector
 from outpace.tuner.simcomm.joining import Exchange, Joining, Pattern, forms
 from outpace.tuner.simcomm.objects import ObjectCollectives
 from outpace.tuner.simcomm.status import PROC_NULL
+from outpace.tuner.simcomm.topologies import Edges
 
 
 def neighbor_allgather(comm: Joining, sendbuf: Any, recvbuf: Any) -> Exchange:
@@ -47,14 +48,13 @@ class NeighbourCollectives(ObjectCollectives):
     Neighbor_alltoallw, Ineighbor_alltoallw, Neighbor_alltoallw_init = forms(neighbor_alltoallw)
 
     def neighbor_allgather(self, sendobj: Any) -> list[Any]:
-        edges = _edges(self)
-        give = [pickle.dumps(sendobj)] * len(edges)
+        give = [pickle.dumps(sendobj)] * len(_edges(self).destinations)
         return self._among("neighbor_allgather", give)
 
     def neighbor_alltoall(self, sendobj: Sequence[Any]) -> list[Any]:
-        edges = _edges(self)
-        if len(sendobj) != len(edges):
-            raise ValueError(f"expecting {len(edges)} items, got {len(sendobj)}")
+        count = len(_edges(self).destinations)
+        if len(sendobj) != count:
+            raise ValueError(f"expecting {count} items, got {len(sendobj)}")
         return self._among("neighbor_alltoall", [pickle.dumps(item) for item in sendobj])
 
     def _among(self, name: str, give: list[bytes]) -> list[Any]:
@@ -68,15 +68,15 @@ Blocks = Callable[..., list[Buffer]]
 def _gathered(name: str, blocks: Blocks, comm: Joining, sendbuf: Any, recvbuf: Any) -> Exchange:
     edges = _edges(comm)
     source = simple(sendbuf, writable=False)
-    targets = blocks(recvbuf, len(edges), writable=True)
-    give = [source.pack()] * len(edges)
+    targets = blocks(recvbuf, len(edges.sources), writable=True)
+    give = [source.pack()] * len(edges.destinations)
     return _exchange(name, comm, give, _filling(comm, targets), (source,), tuple(targets))
 
 
 def _all_to_all(name: str, blocks: Blocks, comm: Joining, sendbuf: Any, recvbuf: Any) -> Exchange:
-    count = len(_edges(comm))
-    sources = tuple(blocks(sendbuf, count, writable=False))
-    targets = tuple(blocks(recvbuf, count, writable=True))
+    edges = _edges(comm)
+    sources = tuple(blocks(sendbuf, len(edges.destinations), writable=False))
+    targets = tuple(blocks(recvbuf, len(edges.sources), writable=True))
     give = [source.pack() for source in sources]
     return _exchange(name, comm, give, _filling(comm, targets), sources, targets)
 
@@ -90,31 +90,31 @@ def _exchange(
     writes: tuple[Buffer, ...] = (),
 ) -> Exchange:
     """A piece for every neighbour, None where there is none."""
-    peers = [peer for peer, _ in _edges(comm)]
+    edges = _edges(comm)
     everyone = comm.context.edges or []
 
     def combine(gives: list[Any]) -> Sequence[Any]:
         return [
-            [None if peer == PROC_NULL else gives[peer][position] for peer, position in own]
+            [None if peer == PROC_NULL else gives[peer][position] for peer, position in own.sources]
             for own in everyone
         ]
 
-    owned = [None if peer == PROC_NULL else piece for piece, peer in zip(give, peers, strict=True)]
+    pairs = zip(give, edges.destinations, strict=True)
     return Exchange(
         name,
         Pattern.NEIGHBOURS,
-        owned,
+        [None if peer == PROC_NULL else piece for piece, peer in pairs],
         combine,
         take,
         reads=reads,
         writes=writes,
-        destinations=peers,
-        sources=peers,
+        destinations=edges.destinations,
+        sources=[peer for peer, _ in edges.sources],
     )
 
 
 def _filling(comm: Joining, targets: Sequence[Buffer]) -> Callable[[list[Any]], None]:
-    peers = [peer for peer, _ in _edges(comm)]
+    peers = [peer for peer, _ in _edges(comm).sources]
 
     def take(pieces: list[Any]) -> None:
         for target, piece, peer in zip(targets, pieces, peers, strict=True):
@@ -124,8 +124,7 @@ def _filling(comm: Joining, targets: Sequence[Buffer]) -> Callable[[list[Any]], 
     return take
 
 
-def _edges(comm: Joining) -> list[tuple[int, int]]:
-    """Neighbours of this rank, with its own position among each one's."""
+def _edges(comm: Joining) -> Edges:
     if comm.context.edges is None:
         comm.reject("a neighbourhood collective needs a communicator with a topology")
-    return (comm.context.edges or [])[comm.rank]
+    return comm.context.edges[comm.rank]

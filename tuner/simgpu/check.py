@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+import numpy as np
+
 from outpace.codegen.cuda import LaunchPlan, Resolved, resolve, split_plan
 from outpace.codegen.cuda.prototype import launch_checks, launches
 from outpace.codegen.inputs import Case, draw_inputs
@@ -118,7 +120,8 @@ def _resolved(
     plan: LaunchPlan, sizes: Mapping[str, int], reference: Reference, variant: Variant
 ) -> Resolved:
     resolved = resolve(plan, sizes, variant.params, reference.contract)
-    if sum(prod(buffer.shape) for buffer in resolved.buffers) > _BUFFER_BYTES:
+    sizes_in_bytes = (prod(b.shape) * np.dtype(b.dtype).itemsize for b in resolved.buffers)
+    if sum(sizes_in_bytes) > _BUFFER_BYTES:
         raise DraftError(f"buffers: they need more than {_BUFFER_BYTES >> 30} GiB in simulation")
     return resolved
 

@@ -27,7 +27,7 @@ from outpace.codegen.cuda import (
 from outpace.codegen.dims import shape_of
 from outpace.errors import DraftError
 from outpace.model import Contract, Grade, Status
-from outpace.tuner.arena import Arena, Placed, poison
+from outpace.tuner.arena import ALIGNMENT, Arena, Placed, poison
 from outpace.tuner.isolation.launch import scratch_in
 from outpace.tuner.process import Call, Failure
 from outpace.tuner.simgpu.building import Build, Program
@@ -270,12 +270,12 @@ class Simulation:
 def bytes_needed(
     contract: Contract, sizes: Mapping[str, int], plan: Callable[[Mapping[str, int]], Resolved]
 ) -> int:
-    """Bytes of the arrays of one call; 0 where its plan cannot be carried out."""
+    """Bytes for the arrays of one call, or of a smaller one; 0 where its plan cannot be done."""
     try:
         memory = list(_placed(contract, sizes, plan(sizes)))
     except DraftError:
         return 0
-    return max((m.placed.offset + m.placed.nbytes for m in memory), default=0)
+    return sum(m.placed.nbytes + 2 * ALIGNMENT for m in memory if m.mode != "buffer")
 
 
 def _arrays(contract: Contract) -> list[Slot]:
@@ -291,7 +291,7 @@ def _placed(contract: Contract, sizes: Mapping[str, int], resolved: Resolved) ->
     for slot in _arrays(contract):
         placed = Placed(offset, shape_of(slot.dims, sizes), slot.dtype)
         yield _Memory(slot.name, _MODES[slot.role], placed)
-        offset += -(-placed.nbytes // 64) * 64
+        offset += -(-placed.nbytes // ALIGNMENT) * ALIGNMENT
     for buffer in resolved.buffers:
         yield _Memory(buffer.name, "buffer", Placed(0, buffer.shape, buffer.dtype))
 

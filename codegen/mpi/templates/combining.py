@@ -38,6 +38,9 @@ def combine(comm: Any, geometry: Geometry, partial: Array, operation: str, how: 
     """
     from mpi4py import MPI  # noqa: PLC0415
 
+    if geometry.is_whole:  # the first rank had all cells
+        comm.Bcast(partial, root=0)
+        return
     idle = [geometry.is_idle(rank) for rank in range(geometry.ranks)]
     if idle[comm.Get_rank()]:
         partial.fill(neutral(operation, partial.dtype))

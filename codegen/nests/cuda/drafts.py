@@ -9,6 +9,7 @@ from outpace.codegen.cuda.draft import with_plan
 from outpace.codegen.drafters.base import DraftingTask
 from outpace.codegen.nests.cuda.emit import CudaOptions, CudaSource, cuda_source
 from outpace.codegen.nests.cuda.prepare import cuda_forms
+from outpace.codegen.nests.cuda.rows import is_side_by_side
 from outpace.codegen.nests.ir import Program
 from outpace.errors import NotLifted
 from outpace.model import Draft, Provenance, Scalar
@@ -45,9 +46,10 @@ def _sources(
         except NotLifted as error:
             notes.append(f"{task.reference.name}: not written in CUDA, {idea}: {error}")
             continue
-        if by_blocks.text != by_threads.text:
-            yield f"{idea}, rows by blocks", by_blocks
-        yield idea, by_threads
+        found = [(f"{idea}, rows by blocks", by_blocks), (idea, by_threads)]
+        if by_blocks.text == by_threads.text:
+            found = found[1:]
+        yield from reversed(found) if is_side_by_side(forms[-1]) else found
 
 
 def _first_written(

@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from outpace.codegen.cuda.expressions import RESERVED as PLAN_NAMES
 from outpace.codegen.cuda.plan import LaunchPlan
 from outpace.codegen.nests.c.names import spelled
 from outpace.codegen.nests.cuda.names import RESERVED
 from outpace.codegen.nests.cuda.parameters import CHOICES, WHEN, constraints
 from outpace.codegen.nests.cuda.steps import Steps
 from outpace.codegen.nests.ir import Program
+from outpace.errors import NotLifted
 from outpace.model import Contract, Parameter
 
 EXACT_FLAGS = {"--fmad": False}
@@ -62,6 +64,9 @@ def cuda_source(program: Program, contract: Contract, options: CudaOptions) -> C
     Raises:
         NotLifted: Something in the program has no counterpart in CUDA or in a plan.
     """
+    taken = {part.name for part in contract.parts} | set(contract.dims)
+    for name in sorted(taken & (set(CHOICES) | PLAN_NAMES)):
+        raise NotLifted(f"{name}, which is the name of something else in launch plans, in CUDA")
     program = spelled(program, RESERVED)
     steps = Steps(program, contract, rows=options.rows, reorder=options.reorder)
     plan = steps.plan()

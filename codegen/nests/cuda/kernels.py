@@ -14,7 +14,7 @@ from outpace.codegen.nests.cuda.memory import Memory
 from outpace.codegen.nests.cuda.parameters import CHOICES
 from outpace.codegen.nests.cuda.scalars import Scalars
 from outpace.codegen.nests.cuda.threads import indented
-from outpace.codegen.nests.ir import Expression, Loop, Nest, Range, Statement
+from outpace.codegen.nests.ir import Expression, Load, Loop, Nest, Range, Statement
 from outpace.errors import NotLifted
 
 Body = tuple[Statement, ...]
@@ -89,26 +89,34 @@ class Signatures:
             NotLifted: A scalar has no value here that the plan or a kernel could know.
         """
         found = Signature()
-        read = {load.array for load in walk.loads(body)}
+        ranges = tuple(ranges)
+        own = self._own(body, ranges, cells)
+        needed = walk.scalars_read(body)
+        needed |= {name for extent in extents for name in extent.names}
+        needed |= {name for r in ranges for name in r.extent.names}
+        read = {load.array for load in walk.loads(body)} | self._loaded(needed - own)
         written = {store.array for store in walk.stores(body)}
         for array in sorted(read | written):
             self._add_array(found, array, read | written, written)
         for name in sorted(cells or ()):
             kind = CUDA_TYPES[self._scalars.cells[name]]
             self._add(found, f"{kind} *__restrict__ {self.cell(name)}", self.cell(name))
-        own = self._own(body, ranges, cells)
         seen: set[str] = set()
-        needed = self._needed(body, ranges, read | written)
-        needed |= {name for extent in extents for name in extent.names}
-        for name in sorted(needed - own):
+        for name in sorted((needed | self._extents(read | written)) - own - set(CHOICES)):
             self._add_scalar(found, name, seen)
         return found
 
-    def _needed(self, body: Body, ranges: Iterable[Range], arrays: set[str]) -> set[str]:
-        names = walk.scalars_read(body) | {n for r in ranges for n in r.extent.names}
-        for array in arrays:
-            names |= {n for extent in self._memory.arrays[array].shape[1:] for n in extent.names}
-        return names - set(CHOICES)
+    def _extents(self, arrays: set[str]) -> set[str]:
+        """Names in the extents of arrays that their elements are found by."""
+        shapes = [self._memory.arrays[array].shape[1:] for array in arrays]
+        return {n for shape in shapes for extent in shape for n in extent.names}
+
+    def _loaded(self, names: set[str]) -> set[str]:
+        """Arrays of which the kernel computes some of these scalars."""
+        values = [self._scalars.values[name] for name in names if name in self._scalars.values]
+        found = {e.array for v in values for e in walk.expressions(v) if isinstance(e, Load)}
+        parts = {name for v in values for name in walk.names_in(v)}
+        return found | self._loaded(parts) if parts else found
 
     def _own(self, body: Body, ranges: Iterable[Range], cells: Iterable[str] | None) -> set[str]:
         """Names that have their values in the kernel."""

@@ -49,6 +49,17 @@ class Memory:
         """Whether it is memory of an argument or output."""
         return self.name(array) not in {name for name, _ in self.buffers}
 
+    def never_written(self, program: Program) -> frozenset[str]:
+        """Arguments that keep their values, and have no other name."""
+        changed = {store.array for store in walk.stores(program.body)}
+        for s in walk.statements(program.body):
+            if isinstance(s, Reshape):
+                changed |= {s.array.name, s.base}
+            elif isinstance(s, Rebind):
+                changed |= {*s.targets, *s.sources}
+        inputs = {p.name for p in program.parameters if isinstance(p, Array)}
+        return frozenset(inputs - changed - set(program.outputs))
+
     def add(self, array: Array) -> None:
         """One more buffer."""
         self.arrays[array.name] = array

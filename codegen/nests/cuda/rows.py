@@ -21,9 +21,12 @@ from outpace.codegen.nests.ir import (
     Define,
     Expression,
     If,
+    Load,
     Loop,
     Nest,
     Op,
+    Position,
+    Program,
     Range,
     Reduce,
     Reduction,
@@ -48,21 +51,36 @@ def suits_rows(body: Body, *, reorder: bool) -> bool:
     return _has_shared_work(body, reorder=reorder)
 
 
+def is_side_by_side(program: Program) -> bool:
+    """Whether threads that do an iteration each read neighbouring elements in some reduction."""
+    return any(
+        isinstance(load.indices[-1], Position) and s.ranges[-1].name in load.indices[-1].value.names
+        for s in program.body
+        if isinstance(s, Nest) and s.ranges
+        for reduction in _reductions(list(walk.statements(s.body)))
+        for load in walk.expressions(reduction)
+        if isinstance(load, Load) and load.indices
+    )
+
+
 def sums_of(loop: Loop) -> dict[str, Expression] | None:
     """What a loop adds up, by the scalar that holds the sum; None if it does anything else."""
     found: dict[str, Expression] = {}
+    used: set[str] = set()
+    written: list[str] = []
     for s in loop.body:
         if not isinstance(s, Assign):
             return None
+        written.append(s.name)
         match s.value:
             case Apply(op=Op.ADD, operands=(Variable(name=name), addend)) if name == s.name:
                 found[name] = addend
-            case _ if not is_fresh(s.name, loop.body):
+                used |= walk.names_in(addend)
+            case _ if is_fresh(s.name, loop.body):
+                used |= walk.names_in(s.value)
+            case _:
                 return None
-    used = [walk.names_in(s.value) for s in loop.body if s.name not in found]  # type: ignore[union-attr]
-    used += [walk.names_in(addend) for addend in found.values()]
-    written = [s.name for s in loop.body if isinstance(s, Assign)]
-    if not found or set(found) & set().union(*used) or len(set(written)) != len(written):
+    if not found or set(found) & used or len(set(written)) != len(written):
         return None
     return found if loop.step == Constant(1, "int64") else None
 

@@ -1,7 +1,8 @@
 """Where each scalar of a program lives: in the launch plan, in every kernel, or in device memory.
 
 - An integer that the plan can compute is an expression there and an argument of kernels.
-- A scalar that is cheap to compute from such and from arguments is computed in each kernel.
+- A scalar that is cheap to compute from such and from arguments, elements of arrays among them, is
+  computed in each kernel.
 - Any other one is a cell: an array of one element that kernels read, and one thread writes.
 """
 
@@ -23,6 +24,7 @@ from outpace.codegen.nests.ir import (
     Constant,
     Define,
     Expression,
+    Load,
     Loop,
     Nest,
     Op,
@@ -41,7 +43,7 @@ _COSTLY = frozenset(
         Op.ARCSIN, Op.ARCCOS, Op.ARCTAN, Op.ARCTAN2, Op.HYPOT, Op.SINH, Op.COSH, Op.TANH,
     }
 )  # fmt: skip
-"""What is computed once by one thread rather than by all of them."""
+"""Of these a kernel computes one for a scalar at most; otherwise one thread does, for all."""
 
 
 class Scalars:
@@ -55,7 +57,18 @@ class Scalars:
         lets: Names of the plan for integers.
     """
 
-    def __init__(self, program: Program, contract: Contract, taken: Iterable[str]) -> None:
+    def __init__(
+        self, program: Program, contract: Contract, taken: Iterable[str], fixed: Iterable[str]
+    ) -> None:
+        """Take note of the arguments.
+
+        Args:
+            program: With names that CUDA takes.
+            contract: Of the reference.
+            taken: Names that the plan uses already.
+            fixed: Arrays whose elements never change.
+        """
+        self._fixed = frozenset(fixed)
         self.values: dict[str, Expression] = {}
         self.cells: dict[str, str] = {}
         self.lets: dict[str, str] = {}
@@ -122,7 +135,8 @@ class Scalars:
                 text = let
             self.known[s.name] = text
             return True
-        if isinstance(s, Assign) and self._is_simple(s.value):
+        costly = [e for e in walk.expressions(s.value) if isinstance(e, Apply) and e.op in _COSTLY]
+        if isinstance(s, Assign) and len(costly) <= 1 and self._is_simple(s.value):
             self.values[s.name] = s.value
             return True
         return False
@@ -145,10 +159,11 @@ class Scalars:
                 return all(name in self.known for name in value.names)
             case Variable(name=name):
                 return name in self.known or name in self.values or name in self.parameters
-            case Cast(operand=operand):
-                return self._is_simple(operand)
-            case Apply(op=op, operands=operands):
-                return op not in _COSTLY and all(map(self._is_simple, operands))
+            case Cast() | Apply():
+                operands = e.operands if isinstance(e, Apply) else (e.operand,)
+                return all(map(self._is_simple, operands))
+            case Load(array=array, indices=indices):
+                return array in self._fixed and all(map(self._is_simple, indices))
             case _:
                 return False
 

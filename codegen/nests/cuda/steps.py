@@ -83,7 +83,8 @@ class Steps:
         self._reorder = reorder
         self._memory = Memory(program, contract)
         taken = {p.name for p in contract.parts} | {name for name, _ in self._memory.buffers}
-        self._scalars = Scalars(program, contract, taken | set(contract.dims))
+        fixed = self._memory.never_written(program)
+        self._scalars = Scalars(program, contract, taken | set(contract.dims), fixed)
         self._expressions = DeviceExpressions(self.functions, self._memory.arrays)
         cells = walk.unused_prefix(program, "cell_of_")
         self._signatures = Signatures(self._memory, self._scalars, self._expressions, cells)

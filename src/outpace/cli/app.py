@@ -57,8 +57,8 @@ app.command(epilog="Example: outpace simulate recorded.json.gz --budget 200")(si
 app.command(epilog="Example: outpace export --format sft --out data --license Apache-2.0")(export)
 app.command(
     "mpi-check",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    epilog="Example: outpace mpi-check -n 1,2,3,7 ring.py --steps 10",
+    context_settings={"ignore_unknown_options": True},
+    epilog="Example: outpace mpi-check ring.py -n 1,2,3,7",
 )(mpi_check)
 app.command("serve-mcp", epilog=f"Example: outpace serve-mcp {_HDIFF} --language c")(serve_mcp)
 app.command(epilog=f"Example: outpace report {_HDIFF} --out hdiff.html")(report)

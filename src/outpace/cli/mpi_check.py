@@ -59,9 +59,10 @@ def mpi_check(
     """Run an mpi4py program in simulation and name what is wrong: no MPI is needed.
 
     Finds deadlocks, mismatched collectives, truncated and mistyped messages, requests that are
-    never completed, messages that nobody receives, and failures of some ranks only. Options stand
-    before PROGRAM; what follows it is passed on. The exit code is 0 if nothing was found, 1 for a
-    fault, 3 where the program uses what is not simulated, or takes too long.
+    never completed, messages that nobody receives, and failures of some ranks only. What is not an
+    option of this command is passed on to PROGRAM, and so is all that follows `--`. The exit code
+    is 0 if nothing was found, 1 for a fault, 3 where the program uses what is not simulated, or
+    takes too long.
     """
 
     def work() -> Answer:

@@ -104,7 +104,7 @@ def spectrum(u: Complex128[np.ndarray, "y x"]) -> Complex128[np.ndarray, "y x"]:
 
 @outpace.optimize(
     workloads={"a": {"n": 32, "m": 4}},
-    split={"n": Block()},
+    split={"n": Block(minimum=3)},
     reduce={"out": Reduced()},
 )
 def column_sums(u: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "m"]:

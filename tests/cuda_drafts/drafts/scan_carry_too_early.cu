@@ -2,6 +2,7 @@
 // reference: prefix
 // expect: wrong
 // says: a race on `before`
+// when: soak
 __global__ void scan(const double *x, double *out, int64_t n) {
     __shared__ double room[2][128];
     __shared__ double before;

@@ -2,6 +2,7 @@
 // reference: jacobi
 // expect: wrong
 // says: wrong at
+// when: soak
 // A side of the halo keeps what an earlier block has left.
 __global__ void step(const double *__restrict__ u, double *__restrict__ v, int64_t ny, int64_t nx) {
     __shared__ double tile[18][18];

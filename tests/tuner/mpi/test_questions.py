@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from conftest import checked, planted, referenced
+from planted_drafts import checked, planted, referenced
 
 from outpace.codegen.inputs import Case, draw_inputs
 from outpace.codegen.mpi.layout import Layout, default_grid, grids
@@ -82,6 +82,20 @@ def test_every_rank_must_hold_a_result_that_is_not_cut():
     assert deal.mismatch() is None
     block(deal, memory, 2, 1)[...] += 1.0
     assert deal.mismatch().output == "out"
+    for arena in arenas:
+        arena.close()
+
+
+def test_a_reduction_that_is_claimed_exact_is_held_to_every_bit():
+    question, inputs = asked("highest", {"n": 6}, {"n": 2})
+    arenas, memory, deal = dealt(question, inputs)
+    right = question.expected.native[0]
+    for rank in range(2):
+        block(deal, memory, rank, 1)[...] = right
+    assert deal.out_of_order() is None
+    block(deal, memory, 1, 1)[...] = np.nextafter(right, 0.0)
+    assert deal.mismatch() is None
+    assert "reassociable=False wants every bit" in deal.out_of_order()
     for arena in arenas:
         arena.close()
 

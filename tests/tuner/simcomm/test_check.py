@@ -199,6 +199,22 @@ def test_usage_errors_say_what_to_do(arguments, said, tmp_path, monkeypatch):
     assert said in answer.stderr.replace("\n", " ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "passed"),
+    [
+        (["PROGRAM", "-n", "1", "--steps", "10"], ["--steps", "10"]),
+        (["-n", "1", "PROGRAM", "fast", "--", "-n", "9"], ["fast", "-n", "9"]),
+    ],
+)
+def test_options_stand_anywhere_and_the_rest_is_the_programs(arguments, passed, tmp_path, capfd):
+    path = tmp_path / "shows.py"
+    path.write_text("import sys\nfrom mpi4py import MPI\nprint(sys.argv[1:])\n")
+    given = [str(path) if a == "PROGRAM" else a for a in arguments]
+    answer = CliRunner().invoke(app, ["mpi-check", "--seeds", "1", "--show-output", *given])
+    assert answer.exit_code == 0
+    assert str(passed) in answer.output + "".join(capfd.readouterr())
+
+
 def test_an_interrupt_ends_the_processes_at_once():
     code = "from outpace.cli import main; main()"
     program = str(PLANTED / "computes_for_ever.py")

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from outpace.errors import UsageError
 from outpace.tuner.simcomm import Fault, Options, installed, run_ranks
-from outpace.tuner.simcomm.communicators import compute_dims
 from outpace.tuner.simcomm.datatypes import NAMED
 from outpace.tuner.simcomm.faults import (
     Deadlock,
@@ -22,6 +21,7 @@ from outpace.tuner.simcomm.faults import (
     Unsupported,
 )
 from outpace.tuner.simcomm.module import mpi_module
+from outpace.tuner.simcomm.topologies import compute_dims
 
 MPI = mpi_module()
 few = settings(max_examples=25, deadline=None)
@@ -205,6 +205,7 @@ def test_an_own_thread_may_not_communicate():
         lambda comm: comm.Recv([np.zeros(2), 3, MPI.DOUBLE], 0),
         lambda comm: comm.Allreduce(np.zeros(2), np.zeros(2), op=MPI.BAND),
         lambda comm: comm.Create_cart([2, 3]),
+        lambda comm: comm.Create_dist_graph_adjacent([0], []),
         lambda comm: comm.Neighbor_allgather(np.zeros(1), np.zeros(4)),
         lambda comm: comm.Bsend(np.zeros(1), 0),
         lambda comm: comm.Rsend(np.zeros(1), 0),

@@ -117,7 +117,7 @@ ACCESSES = """
         int64_t step = what[i * blockDim.x + threadIdx.x];
         int64_t place = step / 4;
         if (step % 4 == 1) sum += room[place];
-        if (step % 4 == 2) room[place] = (int)i;
+        if (step % 4 == 2) room[place] = (int)(64 * i + threadIdx.x + 1);
         if (step % 4 == 3) atomicAdd(&room[place], 1);
         __syncthreads();
     }
@@ -159,6 +159,17 @@ def test_exactly_the_unordered_conflicts_are_races(accesses, table, seed):
             assert caught.value.status is Status.WRONG
         else:
             call(table, seed)
+
+
+def test_two_writes_of_one_value_do_no_harm(tmp_path):
+    code = """
+        __shared__ int flag;
+        if (what[threadIdx.x]) flag = 1;
+        __syncthreads();
+        out[threadIdx.x] = flag;
+    """
+    with running(compiled(code, tmp_path)) as call:
+        assert call(np.ones((1, 40)), 3).tolist() == [1] * 40
 
 
 def test_a_race_names_both_lines(accesses):

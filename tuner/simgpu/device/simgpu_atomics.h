@@ -4,8 +4,9 @@
 
 namespace simgpu {
 
+// The type of a value is that of the variable, whatever is passed.
 template <class T>
-struct Plain {
+struct Same {
     using type = T;
 };
 
@@ -21,19 +22,15 @@ SIMGPU_QUIET T atomic_change(volatile T *address, Change change) {
 }  // namespace simgpu
 
 // Always inlined, so that the return address above lies in the draft.
-#define SIMGPU_ATOMIC(name, expression)                                                          \
+#define SIMGPU_ATOMIC_IN(name, expression)                                                       \
     template <class T>                                                                           \
-    __forceinline__ T name(T *address, typename simgpu::Plain<T>::type value) {                  \
-        return simgpu::atomic_change(address, [=](T old) -> T { return expression; });           \
-    }                                                                                            \
-    template <class T>                                                                           \
-    __forceinline__ T name##_block(T *address, typename simgpu::Plain<T>::type value) {          \
-        return simgpu::atomic_change(address, [=](T old) -> T { return expression; });           \
-    }                                                                                            \
-    template <class T>                                                                           \
-    __forceinline__ T name##_system(T *address, typename simgpu::Plain<T>::type value) {         \
+    __forceinline__ T name(T *address, typename simgpu::Same<T>::type value) {                   \
         return simgpu::atomic_change(address, [=](T old) -> T { return expression; });           \
     }
+#define SIMGPU_ATOMIC(name, expression)          \
+    SIMGPU_ATOMIC_IN(name, expression)           \
+    SIMGPU_ATOMIC_IN(name##_block, expression)   \
+    SIMGPU_ATOMIC_IN(name##_system, expression)
 
 // Integer sums wrap, as they do on a GPU.
 namespace simgpu {
@@ -68,9 +65,10 @@ SIMGPU_ATOMIC(atomicXor, old ^ value)
 SIMGPU_ATOMIC(atomicInc, old >= value ? T(0) : T(old + 1))
 SIMGPU_ATOMIC(atomicDec, (old == 0 || old > value) ? value : T(old - 1))
 #undef SIMGPU_ATOMIC
+#undef SIMGPU_ATOMIC_IN
 
 template <class T>
-__forceinline__ T atomicCAS(T *address, typename simgpu::Plain<T>::type compare,
-                            typename simgpu::Plain<T>::type value) {
+__forceinline__ T atomicCAS(T *address, typename simgpu::Same<T>::type compare,
+                            typename simgpu::Same<T>::type value) {
     return simgpu::atomic_change(address, [=](T old) -> T { return old == compare ? value : old; });
 }

@@ -20,7 +20,7 @@ enum class WarpOp {
 int block_barrier(Combine combine, int predicate, int line);
 
 // Take part in an operation of the lanes in `mask`. For a shuffle `source` is the lane whose value
-// is wanted. Values are 64 bits wide; `is_signed` and `bits` say how minima and maxima read them.
+// is wanted. Values are 64 bits wide; `is_signed` says how minima and maxima read them.
 uint64_t warp_operation(WarpOp op, unsigned mask, uint64_t value, int source, int line,
                         bool is_signed = false);
 

@@ -1,7 +1,7 @@
 // What is known of every access: whether it lies in an array, and whether it races.
 //
-// Two accesses to the same granule race if one of them writes, not both are atomic, and nothing
-// orders them. Ordered are those of one thread, those of one block with a barrier between, those of
+// Two accesses to the same granule race if one of them writes, not both are atomic, nothing orders
+// them, and they are not writes of the same value. Ordered are those of one thread, those of one block with a barrier between, those of
 // one warp with a `__syncwarp` between that both threads took part in, and those of two launches.
 // Blocks of one launch are ordered only through an atomic variable, from a fence before it.
 #pragma once
@@ -90,10 +90,34 @@ inline bool is_before(const Access &old, const Region &region) {
     report.triple("block", blockIdx.x, blockIdx.y, blockIdx.z).send();
 }
 
+// Two unordered writes of the same value do no harm, such as those that raise a flag. The value is
+// known only after the write, so that they are looked at before anything else happens.
+struct TwoWrites {
+    Access old, now;
+    const Region *region;
+    uintptr_t address;
+    uint64_t before;  // what the first has left
+};
+inline std::vector<TwoWrites> unsettled;
+
+inline void settle() {
+    for (const TwoWrites &w : unsettled)
+        if (memcmp((void *)w.address, &w.before, w.region->granule) != 0)
+            report_race(w.old, w.now, *w.region, w.address);
+    unsettled.clear();
+}
+
+void settle_writes() {
+    if (!unsettled.empty()) settle();
+}
+
 inline void check_cell(Cell &cell, const Access &now, const Region &region, uintptr_t address) {
     const Access &w = cell.write;
-    if (w.block && !(w.is_atomic && now.is_atomic) && !is_before(w, region))
-        report_race(w, now, region, address);
+    if (w.block && !(w.is_atomic && now.is_atomic) && !is_before(w, region)) {
+        if (!now.is_write || now.is_atomic || w.is_atomic) report_race(w, now, region, address);
+        unsettled.push_back({w, now, &region, address, 0});
+        memcpy(&unsettled.back().before, (void *)address, region.granule);
+    }
     if (now.is_write) {
         for (const Access *r : {&cell.read, &cell.other_read})
             if (r->block && !is_before(*r, region)) report_race(*r, now, region, address);
@@ -164,6 +188,7 @@ inline void prepare_variables() {
 // Every access of a draft to memory.
 inline void check_access(uintptr_t address, size_t size, bool is_write, bool is_atomic,
                          uintptr_t code) {
+    settle_writes();
     Region *region;
     if (globals.holds(address)) {
         region = region_of(address, size, is_write, code);

@@ -124,7 +124,10 @@ inline void Device::run_block(uint3 index) {
     }
 }
 
+void settle_writes();
+
 inline void Device::leave(State state) {
+    settle_writes();
     here->state = state;
     ++switches;
     here->fibre.leave(state == State::ended);
