@@ -344,7 +344,13 @@ def _reference_of(given: Any) -> Reference:
 
 
 def refuse_unavailable(language: str) -> None:
-    """Raise UsageError for a language that is unknown or off on this machine."""
-    why = language_named(language).unavailable()
+    """Raise UsageError for a language that is unknown, off on this machine, or not timed."""
+    spoken = language_named(language)
+    if language not in LANGUAGES:
+        raise UsageError(
+            f"drafts in {language} are checked and not timed yet: "
+            f"`outpace judge FILE.py:fn DRAFT --language {language}` judges one"
+        )
+    why = spoken.unavailable()
     if why is not None:
         raise UsageError(f"the language {language} is off: {why}")

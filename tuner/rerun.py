@@ -44,6 +44,8 @@ def rerun(
         UsageError: The reference raises on this case, or the draft cannot have these values.
         StorageError: There is no room for the build.
     """
+    if draft.language == "mpi":
+        raise UsageError("a draft for ranks cannot be run on a single case; judge it again")
     variant = _bound(draft, params)
     oracle = Oracle(reference)
     try:

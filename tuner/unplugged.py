@@ -65,7 +65,7 @@ def judge_unplugged(
     refused = _not_compiled(architecture)
     if refused is not None:
         notes.append(refused)
-    for variant in _variants(draft):
+    for variant in few_variants(draft):
         observer.notice(Planned(variant.label, variant.hash, variant.draft.language))
         compiled = None
         if architecture is not None and refused is None:
@@ -81,7 +81,7 @@ def judge_unplugged(
         trials.append(trial)
         if trial.status not in _GOES_ON:
             break
-    verdict = _verdict(trials)
+    verdict = verdict_of(trials)
     if verdict is Status.CHECKED:
         notes.append(ONLY_CHECKED)
     unique = tuple(dict.fromkeys(notes))
@@ -122,8 +122,8 @@ def compile_for(
         return CUDA.report(folder / f"draft{CUDA.suffix}", contract, folder / "build")
 
 
-def _verdict(trials: Sequence[Trial]) -> Status:
-    """See `judge_unplugged`."""
+def verdict_of(trials: Sequence[Trial]) -> Status:
+    """What is said of a draft after these trials; see `judge_unplugged`."""
     statuses = [trial.status for trial in trials]
     failed = [status for status in statuses if status not in _GOES_ON]
     if failed:
@@ -131,7 +131,7 @@ def _verdict(trials: Sequence[Trial]) -> Status:
     return Status.CHECKED if Status.CHECKED in statuses else statuses[0]
 
 
-def _variants(draft: Draft) -> Iterator[Variant]:
+def few_variants(draft: Draft) -> Iterator[Variant]:
     """The defaults where the constraints allow them, then others, each once."""
     space = SearchSpace(draft.parameters, draft.constraints)
     first = {p.name: p.values[0] for p in draft.parameters}

@@ -1,4 +1,4 @@
-"""Drafts for a GPU that is not here: `judge` compiles and simulates them instead of timing them."""
+"""Drafts that `judge` checks and does not time: for a GPU that is not here, and for MPI ranks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def simulates(draft: Draft, target: str | None) -> bool:
-    """Whether a draft is for a GPU that is not here: a named one, or any where there is none.
+    """Whether a draft is for ranks, or for a GPU that is named or not here.
 
     Raises:
         UsageError: A GPU is named for a draft in another language, or not as `cuda:sm_90`.
@@ -27,7 +27,7 @@ def simulates(draft: Draft, target: str | None) -> bool:
             )
         return True
     if draft.language != "cuda":
-        return False
+        return draft.language == "mpi"
     from outpace.kernels.gpu.device import device_missing  # noqa: PLC0415
 
     return device_missing() is not None
@@ -40,7 +40,11 @@ def judged_in_simulation(
     observer: Observer,
     accept_risk: bool,
 ) -> Result:
-    """What `outpace.tuner.unplugged.judge_unplugged` finds for the GPU that was named."""
+    """What is found for the GPU that was named, or on ranks."""
+    if draft.language == "mpi":
+        from outpace.tuner.mpi.judging import judge_on_ranks  # noqa: PLC0415
+
+        return judge_on_ranks(reference, draft, observer=observer, accept_risk=accept_risk)
     from outpace.tuner.unplugged import judge_unplugged  # noqa: PLC0415
 
     return judge_unplugged(

@@ -237,7 +237,7 @@ def _print_again(console: Console, trial: Trial, command: str) -> None:
     """How to run a wrong variant again on what it was wrong on; nothing for other trials."""
     from outpace.codegen.inputs import Case  # noqa: PLC0415
 
-    if trial.counterexample is None:
+    if trial.counterexample is None or trial.language == "mpi":
         return
     options = ["--case", Case.of_counterexample(trial.counterexample).text]
     if trial.params:

@@ -23,7 +23,7 @@ def judge(monkeypatch, tmp_path):
         if one.status == "timeout":
             monkeypatch.setattr(simulation, "CALL_LIMIT", 2.0)
             monkeypatch.setattr(ranks, "CALL_LIMIT", 2.0)
-            monkeypatch.setattr(ranks, "FIRST_LIMIT", 10.0)
+            monkeypatch.setattr(ranks, "FIRST_LIMIT", 5.0)
         return judge_of(one.reference).judge(one.draft, **options)
 
     return judged
