@@ -14,7 +14,8 @@ from outpace.codegen.dims import parse_dim, shape_of, split_dims
 from outpace.codegen.domain import free_names, holds, reduction_length
 from outpace.codegen.splitting import read_reduce, read_split, refuse_uncuttable
 from outpace.errors import ContractError
-from outpace.model import Argument, Contract, Output, Reduced, Split, Tolerance, Workload
+from outpace.model import Argument, Contract, Output, Tolerance, Workload
+from outpace.split import Reduced, Split
 
 SUPPORTED_DTYPES = (
     "bool",

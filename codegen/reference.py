@@ -30,7 +30,8 @@ from outpace.codegen.structured import (
     structures_of,
 )
 from outpace.errors import ContractError, ReferenceError_
-from outpace.model import Contract, Reduced, Split, Tolerance
+from outpace.model import Contract, Tolerance
+from outpace.split import Reduced, Split
 
 InputsCallable = Callable[[dict[str, int], Any], Mapping[str, Any]]
 Inputs = Mapping[str, Distribution] | InputsCallable | Recorded

@@ -23,19 +23,8 @@ import numpy as np
 from outpace.codegen.dims import Affine, parse_dim
 from outpace.codegen.mpi.layout import cut_dims
 from outpace.errors import ContractError
-from outpace.model import (
-    Argument,
-    Block,
-    Boundary,
-    Combination,
-    Contract,
-    Output,
-    Pencil,
-    Reduced,
-    Replicated,
-    Ring,
-    Split,
-)
+from outpace.model import Argument, Contract, Output
+from outpace.split import Block, Boundary, Combination, Pencil, Reduced, Replicated, Ring, Split
 
 Part = Argument | Output
 """What is cut: an argument or an output."""

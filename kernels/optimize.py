@@ -11,7 +11,8 @@ from outpace import environment
 from outpace.codegen.reference import Inputs, Reference, ReferenceOptions
 from outpace.errors import ContractError
 from outpace.kernels.forking import GUARD
-from outpace.model import Reduced, Split, Tolerance
+from outpace.model import Tolerance
+from outpace.split import Reduced, Split
 
 if TYPE_CHECKING:
     from outpace.kernels.serve import Explanation, Server

@@ -21,7 +21,8 @@ from outpace.codegen.mpi.layout import Part, cuts
 from outpace.codegen.mpi.patterns import Pattern
 from outpace.codegen.mpi.plan import Collective, Corners, Exchange, Plan
 from outpace.codegen.splitting import ghosts
-from outpace.model import Block, Contract
+from outpace.model import Contract
+from outpace.split import Block
 
 _OVERHEAD = {
     Exchange.NONBLOCKING: 0.25,

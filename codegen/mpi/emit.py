@@ -17,7 +17,8 @@ from outpace.codegen.mpi.plan import grid_parameter
 from outpace.codegen.mpi.rows import EXCHANGE, FIRST, ROWS
 from outpace.codegen.splitting import ghosts, halo_of
 from outpace.errors import DraftError
-from outpace.model import Argument, Block, Boundary, Contract, Output, Parameter
+from outpace.model import Argument, Contract, Output, Parameter
+from outpace.split import Block, Boundary
 
 _EXCHANGING = ("geometry", "messages", "exchange")
 _TEMPLATES = "outpace.codegen.mpi.templates"

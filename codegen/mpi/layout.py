@@ -27,7 +27,8 @@ import msgspec
 
 from outpace.codegen.dims import Affine, parse_dim
 from outpace.errors import ContractError, DraftError
-from outpace.model import Argument, Block, Boundary, Contract, Output, Pencil, Replicated, Ring
+from outpace.model import Argument, Contract, Output
+from outpace.split import Block, Boundary, Pencil, Replicated, Ring
 
 Part = Argument | Output
 """What is cut: an argument or an output."""

@@ -11,7 +11,8 @@ from outpace.codegen.mpi.layout import cut_dims, cuts, grid_dims, pencil_dims
 from outpace.codegen.source import SourceClosure
 from outpace.codegen.splitting import ghosts, halo_of
 from outpace.errors import ContractError
-from outpace.model import Block, Combination, Contract, Ring
+from outpace.model import Contract
+from outpace.split import Block, Combination, Ring
 
 
 class Pattern(StrEnum):

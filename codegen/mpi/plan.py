@@ -11,7 +11,8 @@ from outpace.codegen.dims import parse_dim
 from outpace.codegen.mpi.layout import grid_dims, grids
 from outpace.codegen.mpi.patterns import Pattern
 from outpace.codegen.splitting import carried, halo_of
-from outpace.model import Block, Combination, Contract, Replicated, Scalar
+from outpace.model import Contract, Scalar
+from outpace.split import Block, Combination, Replicated
 
 _DEPTHS = (1, 2, 4, 8)
 

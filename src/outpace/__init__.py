@@ -14,21 +14,8 @@ if TYPE_CHECKING:
     from outpace.errors import OutpaceError
     from outpace.kernels.optimize import optimize, reference
     from outpace.kernels.usage import Used, used
-    from outpace.model import (
-        Block,
-        Boundary,
-        Combination,
-        Contract,
-        Draft,
-        Pencil,
-        Promotion,
-        Reduced,
-        Replicated,
-        Ring,
-        Status,
-        Tolerance,
-        Trial,
-    )
+    from outpace.model import Contract, Draft, Promotion, Status, Tolerance, Trial
+    from outpace.split import Block, Boundary, Combination, Pencil, Reduced, Replicated, Ring
     from outpace.tuner.api import judge, tune
 
     __version__: str
@@ -69,20 +56,9 @@ _HOMES = {
     "outpace.errors": ("OutpaceError",),
     "outpace.kernels.optimize": ("optimize", "reference"),
     "outpace.kernels.usage": ("Used", "used"),
-    "outpace.model": (
-        "Block",
-        "Boundary",
-        "Combination",
-        "Contract",
-        "Draft",
-        "Pencil",
-        "Promotion",
-        "Reduced",
-        "Replicated",
-        "Ring",
-        "Status",
-        "Tolerance",
-        "Trial",
+    "outpace.model": ("Contract", "Draft", "Promotion", "Status", "Tolerance", "Trial"),
+    "outpace.split": (
+        *("Block", "Boundary", "Combination", "Pencil", "Reduced", "Replicated", "Ring"),
     ),
     "outpace.tuner.api": ("judge", "tune"),
 }

@@ -12,16 +12,8 @@ from outpace.codegen.drafters.base import Proposal
 from outpace.codegen.reference import load_reference
 from outpace.kernels import promotions
 from outpace.kernels.languages import languages_here
-from outpace.model import (
-    Block,
-    Boundary,
-    Parameter,
-    Pencil,
-    Reduced,
-    Replicated,
-    Ring,
-    Tolerance,
-)
+from outpace.model import Parameter, Tolerance
+from outpace.split import Block, Boundary, Pencil, Reduced, Replicated, Ring
 from outpace.tuner.production import Demoted
 from outpace.tuner.recordlog import RecordLog
 

@@ -13,7 +13,8 @@ from jaxtyping import Bool, Complex64, Float, Float16, Float64, Int32, Shaped
 
 from outpace.codegen.contract import SUPPORTED_DTYPES, build_contract, size_names
 from outpace.errors import ContractError
-from outpace.model import Argument, Block, Output, Tolerance, Workload
+from outpace.model import Argument, Output, Tolerance, Workload
+from outpace.split import Block
 
 if TYPE_CHECKING:
     from jaxtyping import Float32

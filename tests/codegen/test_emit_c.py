@@ -370,6 +370,35 @@ def test_nan_infinities_and_signed_zeros_go_through(tmp_path):
         np.testing.assert_array_equal(out, reference.fn(a, v))
 
 
+SIZES_OF_NUMBERS = """
+def f(a: Float64[np.ndarray, "n m"], b: Float32[np.ndarray, "n m"]) -> Float64[np.ndarray, "n m"]:
+    return np.abs(a) + abs(b) * np.absolute(a[0, 0])
+"""
+
+
+def test_absolute_values_of_floats(tmp_path):
+    reference = reference_of(SIZES_OF_NUMBERS, tmp_path)
+    kernel = compiled(reference, source_of(reference), tmp_path)
+    a = np.array([[-1.5, -0.0, np.inf], [2.0, -np.inf, np.nan]])
+    out = np.empty_like(a)
+    kernel(a, a.astype(np.float32), out)
+    np.testing.assert_array_equal(out, reference.fn(a, a.astype(np.float32)))
+
+
+LOADED_LATER = """
+def f(a: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "n m"]:
+    g = a * 3.0
+    g *= 2.0
+    return g - np.mean(g + a, axis=1, keepdims=True)
+"""
+
+
+def test_what_is_loaded_after_its_sum_is_still_there(tmp_path):
+    reference = reference_of(LOADED_LATER, tmp_path)
+    kernel = compiled(reference, source_of(reference), tmp_path)
+    assert all(agrees_with(reference, kernel, k, shape) for k, shape in enumerate(SHAPES[:4]))
+
+
 # --- Random programs ----------------------------------------------------------------------------
 
 

@@ -15,16 +15,8 @@ from outpace.codegen.mpi.layout import Layout
 from outpace.codegen.reference import Reference, ReferenceOptions
 from outpace.codegen.splitting import CutAxis, carried, cut_axes, ghosts
 from outpace.errors import ContractError
-from outpace.model import (
-    Block,
-    Boundary,
-    Combination,
-    Contract,
-    Pencil,
-    Reduced,
-    Replicated,
-    Ring,
-)
+from outpace.model import Contract
+from outpace.split import Block, Boundary, Combination, Pencil, Reduced, Replicated, Ring
 
 SIZES = {"w": {"y": 9, "x": 8, "steps": 2}}
 YX = {"w": {"y": 9, "x": 8}}

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from outpace.errors import ContractError
 from outpace.kernels.library import aerospace, astro, climate, linalg
-from outpace.model import Block, Boundary, Pencil, Reduced, Replicated, Ring
+from outpace.split import Block, Boundary, Pencil, Reduced, Replicated, Ring
 from outpace.tuner.numerics.annotation import prove_annotation
 from outpace.tuner.numerics.selfcheck import check_reference
 

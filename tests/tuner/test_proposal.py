@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from outpace.kernels.library import aerospace, climate, linalg
-from outpace.model import Block, Boundary, Combination, Reduced
+from outpace.split import Block, Boundary, Combination, Reduced
 from outpace.tuner.numerics.proposal import propose_annotation
 
 sys.path.append(str(Path(__file__).parent))

@@ -14,7 +14,7 @@ import numpy as np
 
 from outpace.codegen.dims import parse_dim
 from outpace.codegen.mpi.layout import Layout, Part
-from outpace.model import Block, Boundary, Pencil, Ring
+from outpace.split import Block, Boundary, Pencil, Ring
 from outpace.tuner.mpi.questions import halo_of
 
 _SLACK = 3

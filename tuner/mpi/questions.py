@@ -17,7 +17,8 @@ from outpace.codegen.dims import parse_dim, sizes_text
 from outpace.codegen.domain import allows
 from outpace.codegen.inputs import Case, draw_inputs, is_small
 from outpace.codegen.mpi.layout import Layout, cut_dims, grid_of
-from outpace.model import Block, Contract, Variant
+from outpace.model import Contract, Variant
+from outpace.split import Block
 from outpace.tuner.numerics.acceptance import Expected, expect
 from outpace.tuner.numerics.selfcheck import CheckedReference
 

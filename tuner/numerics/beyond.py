@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from outpace.codegen.splitting import CutAxis, block_dims, cut_axes, halo_of
-from outpace.model import Block, Boundary
+from outpace.split import Block, Boundary
 from outpace.tuner.numerics.probing import Array, Problem
 from outpace.tuner.numerics.reads import Cell, differing, mask_of, with_changed
 

@@ -18,7 +18,8 @@ from outpace.codegen.dims import sizes_text
 from outpace.codegen.domain import allows
 from outpace.codegen.mpi.layout import Layout
 from outpace.codegen.splitting import block_dims, cut_axes, ghosts, halo_of
-from outpace.model import Block, Boundary, Combination, Contract, Mismatch, Reduced
+from outpace.model import Contract, Mismatch
+from outpace.split import Block, Boundary, Combination, Reduced
 from outpace.tuner.numerics.acceptance import Band, Expected, compare, expect
 from outpace.tuner.numerics.probing import Array, Problem, attempt
 

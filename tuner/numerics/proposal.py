@@ -17,7 +17,8 @@ from outpace.codegen.dims import parse_dim
 from outpace.codegen.reference import Reference
 from outpace.codegen.splitting import cut_axes
 from outpace.errors import ContractError
-from outpace.model import Block, Boundary, Combination, Contract, Reduced, Split
+from outpace.model import Contract
+from outpace.split import Block, Boundary, Combination, Reduced, Split
 from outpace.tuner.numerics.annotation import Proof, prove_annotation
 from outpace.tuner.numerics.oracle import Oracle
 from outpace.tuner.numerics.probing import Problem, drawn_problems

@@ -15,7 +15,8 @@ import numpy as np
 
 from outpace.codegen.dims import parse_dim
 from outpace.codegen.splitting import block_dims, cut_axes, halo_of
-from outpace.model import Argument, Block, Boundary, Contract
+from outpace.model import Argument, Contract
+from outpace.split import Block, Boundary
 from outpace.tuner.numerics.beyond import Blocks, chosen_blocks, guilty_cells
 from outpace.tuner.numerics.probing import Problem, attempt
 from outpace.tuner.numerics.reads import Cell, Index, Read, chosen_cells, reads_of

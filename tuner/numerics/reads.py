@@ -9,7 +9,8 @@ from itertools import product
 import numpy as np
 
 from outpace.codegen.splitting import CutAxis, Part, cut_axes, halo_of
-from outpace.model import Argument, Block, Boundary, Contract, Pencil
+from outpace.model import Argument, Contract
+from outpace.split import Block, Boundary, Pencil
 from outpace.tuner.numerics.probing import Array, Problem
 
 Index = tuple[int, ...]

@@ -226,7 +226,7 @@ class Expressions:
                 return self._function(e, kind)
 
     def _function(self, e: Apply, kind: str) -> tuple[str, int]:
-        if e.op.value in FUNCTIONS and kind != "c" and e.op is not Op.POWER:
+        if e.op.value in FUNCTIONS and kind != "c" and e.op not in (Op.POWER, Op.ABSOLUTE):
             return self._call(self.functions.named(e.op.value, operand_dtype(e)), e.operands)
         name = _LIBRARY.get(e.op)
         is_part = e.op in (Op.REAL, Op.IMAG, Op.CONJUGATE)

@@ -137,8 +137,6 @@ class DeviceExpressions(Expressions):
             return self._complex_operation(e, dtype)
         if dtype in _WIDE and e.op in (*_WRAPPING, Op.NEGATIVE):
             return self._wrapped(e, dtype)
-        if e.op is Op.ABSOLUTE and np.dtype(dtype).kind == "f":
-            return self._call("fabsf" if dtype == "float32" else "fabs", e.operands)
         if e.op is Op.POWER and np.dtype(dtype).kind == "f" and e.operands[1].dtype != dtype:
             raise NotLifted(f"a power of {dtype} and {e.operands[1].dtype} in CUDA")
         return super()._operation(e)

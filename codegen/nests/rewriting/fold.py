@@ -66,7 +66,7 @@ class _Folding:
         rest = list(body)
         while rest:
             run = self._run(rest)
-            loop = self._one_loop(run) if run else None
+            loop = self._one_loop(run, rest[len(run) :]) if run else None
             if loop is None:
                 result.append(rest.pop(0))
             else:
@@ -111,8 +111,13 @@ class _Folding:
             and len(everywhere) == len(inside)
         )
 
-    def _one_loop(self, run: Sequence[Statement]) -> Body | None:
-        """The run as one loop with what uses its sums, if nothing else is left to be loaded."""
+    def _one_loop(self, run: Sequence[Statement], later: Sequence[Statement]) -> Body | None:
+        """The run as one loop with what uses its sums, if nothing else is left to be loaded.
+
+        Args:
+            run: As `_run` finds it.
+            later: What follows in the block, which may load a temporary as well.
+        """
         at = f"{self._prefix}_at{self._count}"
         values: dict[tuple[str, tuple[Expression, ...]], Variable] = {}
         before: list[Statement] = []
@@ -134,7 +139,7 @@ class _Folding:
             after += walk.with_expressions((s,), _using(total, scalar))
         self._count += 1
         made = {array for array, _ in values}
-        if made & {e.array for e in walk.loads([*body, *after])}:
+        if made & {e.array for e in walk.loads([*body, *after, *later])}:
             return None
         zero, one = Constant(0, "int64"), Constant(1, "int64")
         return (*before, Loop(at, zero, Position(extent), one, tuple(body)), *after)

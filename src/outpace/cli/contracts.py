@@ -12,19 +12,8 @@ from rich.text import Text
 from outpace.codegen.distributions import Distribution, default_distribution
 from outpace.codegen.domain import reduction_length
 from outpace.codegen.recorded import RecordedInputs
-from outpace.model import (
-    Argument,
-    Block,
-    Boundary,
-    Contract,
-    Output,
-    Pencil,
-    Reduced,
-    Replicated,
-    Ring,
-    Split,
-    Workload,
-)
+from outpace.model import Argument, Contract, Output, Workload
+from outpace.split import Block, Boundary, Pencil, Reduced, Replicated, Ring, Split
 
 if TYPE_CHECKING:
     from rich.console import Console

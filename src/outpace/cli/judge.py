@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,8 +24,11 @@ from outpace.cli.simulated import judged_in_simulation, simulates
 from outpace.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from outpace.codegen.reference import Reference
     from outpace.model import Draft
+    from outpace.tuner.api import Result
 
 
 def judge(
@@ -72,31 +75,18 @@ def judge(
             return _on_case(*_read(reference, draft, language), case, params, accept_risk)
         if params is not None:
             raise UsageError("--params belongs to --case; without it all parameters are searched")
-        from outpace.cli import payloads, summary, watch  # noqa: PLC0415
-        from outpace.tuner import api  # noqa: PLC0415
+        from outpace.cli import payloads, summary  # noqa: PLC0415
 
         workloads = split_list(workload, "--workload")
         loaded, written = _read(reference, draft, language)
         settings = read_settings(loaded.folder)
         override = promoted or environment.promoted_override() or settings.promoted
-        with watch.watching(quiet=quiet) as observer:
-            if simulates(written, target):
-                result = judged_in_simulation(loaded, written, target, observer, accept_risk)
-            else:
-                result = api.judge(
-                    loaded,
-                    written,
-                    workloads=workloads,
-                    dry_run=dry_run,
-                    promoted=override,
-                    observer=observer,
-                    accept_risk=accept_risk,
-                )
+        options = {"workloads": workloads, "dry_run": dry_run, "promoted": override}
+        result, told = _judged(loaded, written, target, quiet, accept_risk, options)
+        command = _command(reference, draft, language)
         return Answer(
             payloads.judged(result),
-            lambda console: summary.show_verdict(
-                console, result, override, observer.told, _command(reference, draft, language)
-            ),
+            lambda console: summary.show_verdict(console, result, override, told, command),
             of_verdict(result.verdict),
         )
 
@@ -112,6 +102,28 @@ def _read(reference: str, draft: Path, language: str | None) -> "tuple[Reference
     spoken = language_of(draft) if language is None else language_named(language)
     written = read_draft(draft, spoken)
     return load_reference(reference), written
+
+
+def _judged(
+    loaded: "Reference",
+    written: "Draft",
+    target: str | None,
+    quiet: bool,
+    accept_risk: bool,
+    options: dict[str, Any],
+) -> "tuple[Result, Container[str]]":
+    """What came of it, and what has been told meanwhile."""
+    from outpace.cli import watch  # noqa: PLC0415
+    from outpace.tuner import api  # noqa: PLC0415
+
+    with watch.watching(quiet=quiet) as observer:
+        if simulates(written, target):
+            result = judged_in_simulation(loaded, written, target, observer, accept_risk)
+        else:
+            result = api.judge(
+                loaded, written, observer=observer, accept_risk=accept_risk, **options
+            )
+    return result, observer.told
 
 
 def _on_case(

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Complex128, Float64, Int64
 
 import outpace
-from outpace.model import Block, Boundary, Combination, Pencil, Reduced, Ring
+from outpace.split import Block, Boundary, Combination, Pencil, Reduced, Ring
 
 PERIODIC = Boundary.PERIODIC
 

@@ -7,7 +7,8 @@ from outpace.codegen.mpi.layout import Layout, blocks, default_grid
 from outpace.codegen.mpi.templates import geometry
 from outpace.codegen.mpi.templates.geometry import Axis, Geometry, Reach
 from outpace.codegen.mpi.templates.messages import Phase, overlap
-from outpace.model import Argument, Block, Boundary, Contract, Output
+from outpace.model import Argument, Contract, Output
+from outpace.split import Block, Boundary
 
 EXTENTS = st.integers(0, 12)
 PARTS = st.integers(1, 4)

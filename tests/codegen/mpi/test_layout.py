@@ -17,16 +17,8 @@ from outpace.codegen.mpi.layout import (
     grids,
 )
 from outpace.errors import ContractError, DraftError
-from outpace.model import (
-    Argument,
-    Block,
-    Boundary,
-    Contract,
-    Output,
-    Pencil,
-    Replicated,
-    Ring,
-)
+from outpace.model import Argument, Contract, Output
+from outpace.split import Block, Boundary, Pencil, Replicated, Ring
 
 
 def contract_of(split, *, dims=("y", "x"), arrays=(("u", ("y", "x")),), out=("y", "x")):

@@ -14,7 +14,7 @@ from outpace.codegen.mpi.local import numpy_kernel, renamed
 from outpace.codegen.mpi.patterns import Pattern, recognise
 from outpace.codegen.mpi.plan import Collective, Corners, Exchange, Plan, plans
 from outpace.errors import ContractError, DraftError
-from outpace.model import Block, Pencil, Reduced, Ring
+from outpace.split import Block, Pencil, Reduced, Ring
 
 PATTERNS = {
     "scaled": Pattern.MAP,
