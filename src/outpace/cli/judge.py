@@ -24,8 +24,6 @@ from outpace.cli.simulated import judged_in_simulation, simulates
 from outpace.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Container
-
     from outpace.codegen.reference import Reference
     from outpace.model import Draft
     from outpace.tuner.api import Result
@@ -111,7 +109,7 @@ def _judged(
     quiet: bool,
     accept_risk: bool,
     options: dict[str, Any],
-) -> "tuple[Result, Container[str]]":
+) -> "tuple[Result, set[str]]":
     """What came of it, and what has been told meanwhile."""
     from outpace.cli import watch  # noqa: PLC0415
     from outpace.tuner import api  # noqa: PLC0415
