@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -83,15 +84,14 @@ def check_program(question: Question) -> list[Run]:
     Raises:
         UsageError: The program cannot be read.
     """
-    processes: set[subprocess.Popen[bytes]] = set()
+    processes = _Processes()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         several = [pool.submit(_orders, question, ranks, processes) for ranks in question.ranks]
         try:
             return [run for future in several for run in future.result()]
         except BaseException:  # Ctrl-C too: do not wait for what nobody will read
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in tuple(processes):
-                _end(process)
+            processes.end_all()
             raise
 
 
@@ -103,7 +103,7 @@ def verdict_of(runs: Sequence[Run]) -> Verdict:
     return Verdict.OK if verdicts == {Verdict.OK} else Verdict.UNDECIDED
 
 
-def _orders(question: Question, ranks: int, processes: set[subprocess.Popen[bytes]]) -> list[Run]:
+def _orders(question: Question, ranks: int, processes: _Processes) -> list[Run]:
     runs = []
     for seed in range(question.seeds):
         runs.append(Run(ranks, seed, _run(question, ranks, seed, processes)))
@@ -112,9 +112,7 @@ def _orders(question: Question, ranks: int, processes: set[subprocess.Popen[byte
     return runs
 
 
-def _run(
-    question: Question, ranks: int, seed: int, processes: set[subprocess.Popen[bytes]]
-) -> Reply:
+def _run(question: Question, ranks: int, seed: int, processes: _Processes) -> Reply:
     request = RunRequest(
         str(question.program),
         list(question.args),
@@ -138,9 +136,7 @@ def _run(
     return reply
 
 
-def _process(
-    asked: Path, answered: Path, question: Question, processes: set[subprocess.Popen[bytes]]
-) -> int | None:
+def _process(asked: Path, answered: Path, question: Question, processes: _Processes) -> int | None:
     """The exit status of the process that runs the simulation; None where it had to be killed.
 
     While it runs it is among `processes`.
@@ -149,28 +145,55 @@ def _process(
     # -P: the current folder is not the program's, and must not hide other modules from it.
     command = [sys.executable, "-P", "-m", module, str(asked), str(answered)]
     printed = None if question.show_output else subprocess.DEVNULL
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=printed,
-        stderr=printed,
-        start_new_session=True,
-    )
-    processes.add(process)
+    process = processes.start(command, printed)
+    if process is None:
+        return None
     try:
         return process.wait(question.seconds + GRACE)
     except subprocess.TimeoutExpired:
         return None
     finally:
-        _end(process)
-        processes.discard(process)
+        processes.end(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process, and what the program may have started in its session."""
-    with contextlib.suppress(ProcessLookupError):  # all have ended
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+class _Processes:
+    """Those that run; once all have been ended, no more are started."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._is_over = False
+
+    def start(self, command: Sequence[str], printed: int | None) -> subprocess.Popen[bytes] | None:
+        """A process in a session of its own; None if it is too late for one."""
+        with self._lock:  # else one could start unseen while all others are ended
+            if self._is_over:
+                return None
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=printed,
+                start_new_session=True,
+            )
+            self._running.add(process)
+        return process
+
+    def end(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill it, and what the program may have started in its session."""
+        with contextlib.suppress(ProcessLookupError):  # all have ended
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        with self._lock:
+            self._running.discard(process)
+
+    def end_all(self) -> None:
+        """Kill all."""
+        with self._lock:
+            self._is_over = True
+            running = tuple(self._running)
+        for process in running:
+            self.end(process)
 
 
 def _without_reply(status: int | None, seconds: float) -> FaultRecord:
