@@ -86,8 +86,8 @@ def check_program(question: Question) -> list[Run]:
     """
     processes = _Processes()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        several = [pool.submit(_orders, question, ranks, processes) for ranks in question.ranks]
         try:
+            several = [pool.submit(_orders, question, ranks, processes) for ranks in question.ranks]
             return [run for future in several for run in future.result()]
         except BaseException:  # Ctrl-C too: do not wait for what nobody will read
             pool.shutdown(wait=False, cancel_futures=True)
