@@ -48,6 +48,7 @@ bench: $(installed) ## Measure the library, the error rates and the cost of disp
 	@$(bin)/python benchmarks/copies.py
 	@$(bin)/python benchmarks/mutants.py
 	@$(bin)/python benchmarks/dispatch.py
+	@$(bin)/python benchmarks/threads.py
 	@$(bin)/python benchmarks/space.py
 	@$(bin)/python benchmarks/recorded.py
 
