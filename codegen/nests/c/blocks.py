@@ -12,6 +12,7 @@ from outpace.codegen.c_signature import C_TYPES
 from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, dependence, walk
 from outpace.codegen.nests.c.expressions import Expressions, Functions, c_type
+from outpace.codegen.nests.c.loops import loop_head
 from outpace.codegen.nests.c.parameters import ACCUMULATOR, COLUMNS, PARALLEL, ROWS, TIME
 from outpace.codegen.nests.c.reductions import CLAUSES, start_of, step_lines
 from outpace.codegen.nests.c.scopes import assigned_in, homes, times_assigned
@@ -24,7 +25,6 @@ from outpace.codegen.nests.ir import (
     Array,
     Assign,
     Cast,
-    Constant,
     Define,
     Expression,
     If,
@@ -265,19 +265,7 @@ class Blocks:
         )
 
     def _loop_head(self, s: Loop) -> str:
-        start, stop, step = (self._expressions.text(e) for e in (s.start, s.stop, s.step))
-        for e in (s.stop, s.step):
-            if walk.names_in(e) & walk.scalars_written(s.body) or any(
-                isinstance(part, Load | Reduce) for part in walk.expressions(e)
-            ):
-                raise NotLifted("a loop whose end may change while it runs, in C")
-        if not isinstance(s.step, Constant):
-            test = f"{step} > 0 ? {s.name} < {stop} : {s.name} > {stop}"
-            return f"for (int64_t {s.name} = {start}; {test}; {s.name} += {step})"
-        number = int(s.step.value.real)
-        sign = "<" if number > 0 else ">"
-        forward = {1: f"{s.name}++", -1: f"{s.name}--"}.get(number, f"{s.name} += {number}")
-        return f"for (int64_t {s.name} = {start}; {s.name} {sign} {stop}; {forward})"
+        return loop_head(s, self._expressions.text, "C")
 
     def _team(self, loop: Loop) -> list[str]:
         """A loop as one parallel region; pointers that it renames are handed out of it."""

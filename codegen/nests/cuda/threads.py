@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from outpace.codegen.nests import affine, walk
+from outpace.codegen.nests.c.loops import loop_head
 from outpace.codegen.nests.c.scopes import assigned_in, homes, times_assigned
 from outpace.codegen.nests.cuda.expressions import DeviceExpressions, cuda_type
 from outpace.codegen.nests.cuda.reductions import Accumulator, accumulator
@@ -13,7 +14,6 @@ from outpace.codegen.nests.ir import (
     Apply,
     Assign,
     Cast,
-    Constant,
     Define,
     Expression,
     If,
@@ -136,18 +136,7 @@ class Thread:
         Raises:
             NotLifted: Its end may change while it runs.
         """
-        start, stop, step = (self.expressions.text(e) for e in (s.start, s.stop, s.step))
-        for e in (s.stop, s.step):
-            if walk.names_in(e) & walk.scalars_written(s.body) or any(
-                isinstance(part, Load | Reduce) for part in walk.expressions(e)
-            ):
-                raise NotLifted("a loop whose end may change while it runs, in CUDA")
-        if not isinstance(s.step, Constant):
-            test = f"{step} > 0 ? {s.name} < {stop} : {s.name} > {stop}"
-            return f"for (int64_t {s.name} = {start}; {test}; {s.name} += {step})"
-        number = int(s.step.value.real)
-        sign = "<" if number > 0 else ">"
-        return f"for (int64_t {s.name} = {start}; {s.name} {sign} {stop}; {s.name} += {number})"
+        return loop_head(s, self.expressions.text, "CUDA")
 
     def _reduction(self, r: Reduce) -> tuple[list[str], Variable]:
         """A reduction by this thread alone."""
