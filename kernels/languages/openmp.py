@@ -1,8 +1,8 @@
 """GNU's OpenMP runtime, loaded so that its threads wait politely.
 
 Left alone, a thread of a pool that has nothing to do spins for milliseconds. Where another process
-needs its core, the thread that it waits for cannot run, and a kernel of a third of a millisecond
-takes ten. Threads that spin for a few microseconds and sleep then are as fast on a quiet machine
+needs its core, the thread that it waits for cannot run, and a kernel of half a millisecond takes
+several. Threads that spin for a few microseconds and sleep then are as fast on a quiet machine
 and hardly slower on a busy one; `benchmarks/threads.py` measures both. Kernels are judged with the
 same setting.
 """
@@ -16,7 +16,7 @@ from functools import lru_cache
 from outpace import environment
 
 SPINS = 300
-"""How often a thread looks for work before it sleeps; about as many times 10 to 50 ns."""
+"""How often a thread looks for work before it sleeps; a few microseconds in all."""
 
 
 @lru_cache(maxsize=1)
