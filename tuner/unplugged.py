@@ -6,11 +6,9 @@ Right in simulation is `checked`. Nothing is timed, and nothing can be promoted.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from outpace.codegen.reference import Reference
 from outpace.kernels.languages.cuda import ARCHITECTURE, CUDA
@@ -23,12 +21,8 @@ from outpace.tuner.events import QUIET, Ended, Message, Observer, Planned
 from outpace.tuner.numerics.selfcheck import check_reference
 from outpace.tuner.process import Failure, Worker
 from outpace.tuner.simgpu.check import check_cuda
-from outpace.tuner.space import SearchSpace
+from outpace.tuner.untimed import GOES_ON, few_variants, verdict_of
 
-VARIANTS = 4
-"""Of a draft with parameters as many are run: its defaults, and others drawn at random."""
-_GOES_ON = (Status.CHECKED, Status.BUILD_FAILED)
-"""After these another variant is looked at: not every combination of parameters need build."""
 ONLY_CHECKED = "checked in simulation; only a GPU times and promotes"
 
 
@@ -79,7 +73,7 @@ def judge_unplugged(
                 notes += [f"{where}, {line}" for line in compiled.lines]
         observer.notice(Ended(variant.hash, trial))
         trials.append(trial)
-        if trial.status not in _GOES_ON:
+        if trial.status not in GOES_ON:
             break
     verdict = verdict_of(trials)
     if verdict is Status.CHECKED:
@@ -120,28 +114,6 @@ def compile_for(
                 details=failure.details,
             )
         return CUDA.report(folder / f"draft{CUDA.suffix}", contract, folder / "build")
-
-
-def verdict_of(trials: Sequence[Trial]) -> Status:
-    """What is said of a draft after these trials; see `judge_unplugged`."""
-    statuses = [trial.status for trial in trials]
-    failed = [status for status in statuses if status not in _GOES_ON]
-    if failed:
-        return failed[0]
-    return Status.CHECKED if Status.CHECKED in statuses else statuses[0]
-
-
-def few_variants(draft: Draft) -> Iterator[Variant]:
-    """The defaults where the constraints allow them, then others, each once."""
-    space = SearchSpace(draft.parameters, draft.constraints)
-    first = {p.name: p.values[0] for p in draft.parameters}
-    points = space.sample(np.random.default_rng(0), 8 * VARIANTS) if draft.parameters else ()
-    bound = [space.bind(tuple(int(i) for i in point)) for point in points]
-    if not draft.parameters or space.is_valid(space.point_of(first)):
-        bound.insert(0, first)
-    distinct = {repr(params): params for params in bound}
-    for params in list(distinct.values())[:VARIANTS]:
-        yield Variant(draft, params)
 
 
 def _not_compiled(architecture: str | None) -> str | None:

@@ -6,7 +6,7 @@ from jaxtyping import Float64
 
 import outpace
 from outpace.model import Draft, Parameter, Status
-from outpace.tuner import unplugged
+from outpace.tuner import unplugged, untimed
 from outpace.tuner.evaluate import trial_of
 from outpace.tuner.unplugged import ONLY_CHECKED, judge_unplugged
 
@@ -50,7 +50,7 @@ def test_of_many_variants_the_defaults_and_some_others_are_looked_at(looked_at):
     judge_unplugged(REFERENCE, Draft("cuda", "code", (BLOCK,), ("BLOCK != 64",)))
     blocks = [params["BLOCK"] for params in looked_at[0]]
     assert blocks[0] == 32
-    assert len(set(blocks)) == len(blocks) == unplugged.VARIANTS
+    assert len(set(blocks)) == len(blocks) == untimed.VARIANTS
     assert 64 not in blocks
 
 

@@ -14,7 +14,7 @@ from outpace.tuner.mpi import launch
 from outpace.tuner.mpi.judge import MpiJudge
 from outpace.tuner.numerics.annotation import prove_annotation
 from outpace.tuner.numerics.selfcheck import check_reference
-from outpace.tuner.unplugged import few_variants, verdict_of
+from outpace.tuner.untimed import few_variants, verdict_of
 
 ONLY_CHECKED = "checked on ranks; drafts for MPI are not timed yet"
 
