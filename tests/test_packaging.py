@@ -79,8 +79,7 @@ def test_the_wheel_holds_all_of_the_package_and_nothing_else(tree, expected, tmp
 
 
 def test_the_wheel_from_the_sdist_holds_the_same(sdist, expected, tmp_path):
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(sdist, tmp_path)
     (unpacked,) = tmp_path.iterdir()
     assert contents(build(unpacked, "wheel", tmp_path)) == expected
 
