@@ -30,7 +30,7 @@ from outpace.codegen.structured import (
     structures_of,
 )
 from outpace.errors import ContractError, ReferenceError_
-from outpace.model import Contract, Tolerance
+from outpace.model import Contract, Residence, Tolerance
 from outpace.split import Reduced, Split
 
 InputsCallable = Callable[[dict[str, int], Any], Mapping[str, Any]]
@@ -60,12 +60,23 @@ class Reference:
         written: The plain Python function.
         options: As given by the user.
         name: `module:qualname`, for people and for journals.
+        residence: Where the arrays lie that it is called with.
+        with_cupy: With arrays on a GPU: whether it runs under CuPy, else with its arrays carried to
+            the host and back.
     """
 
     def __init__(self, fn: Callable[..., Any], options: ReferenceOptions) -> None:
         self.written = fn
         self.options = options
         self.name = f"{fn.__module__}:{fn.__qualname__}"
+        self.residence = Residence.HOST
+        self.with_cupy = True
+
+    def on_gpu(self) -> Reference:
+        """The same, to be called with arrays that are on a GPU."""
+        other = Reference(self.written, self.options)
+        other.residence = Residence.DEVICE
+        return other
 
     @cached_property
     def structures(self) -> dict[str, Structure]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import msgspec
 
 from outpace.codegen.drafters.base import DraftingTask, Proposal
-from outpace.codegen.drafters.plain import plain_source
+from outpace.codegen.drafters.plain import plain_source, pythran_source
+from outpace.codegen.mixed.drafts import mixed
 from outpace.codegen.nests.c.emit import COptions, c_source
 from outpace.codegen.nests.c.parameters import PARALLEL, TIME
 from outpace.codegen.nests.c.prepare import prepared
@@ -22,14 +23,16 @@ from outpace.codegen.nests.rewriting.fuse import fused
 from outpace.codegen.nests.rewriting.hoist import hoisted
 from outpace.codegen.nests.rewriting.inline import inlined
 from outpace.codegen.nests.rewriting.pingpong import ping_ponged
+from outpace.codegen.nests.rewriting.pivots import pivoted
 from outpace.codegen.nests.rewriting.reuse import reused
+from outpace.codegen.nests.rewriting.sliding import slid
 from outpace.codegen.nests.rewriting.unroll import unrolled
 from outpace.errors import NotLifted
 from outpace.model import Draft, Parameter, Provenance
 
 PLAIN_IDEA = "plain numba"
 """The idea of the draft that every table compares with."""
-_LANGUAGES = frozenset({"numba", "c", "cuda"})
+_LANGUAGES = frozenset({"numba", "c", "cuda", "pythran"})
 
 BINNED = "binned"
 """What the form with sums into bins is called."""
@@ -62,8 +65,12 @@ class BuiltinDrafter:
             if "numba" in task.languages:
                 drafts += self._in_numba(task, program)
         if "numba" in task.languages:
-            drafts += self._with_library(task)
+            library = self._with_library(task)
+            is_lifted = bool(drafts or library)
+            drafts += library if is_lifted else self._in_parts(task, notes)
             drafts += self._plain(task)
+        if "pythran" in task.languages:
+            drafts += self._in_pythran(task)
         return Proposal(_without_repeats(drafts), tuple(notes))
 
     def _in_c(self, task: DraftingTask, program: Program, notes: list[str]) -> Iterator[Draft]:
@@ -116,10 +123,38 @@ class BuiltinDrafter:
             return []  # said already, of the form without
         return [self._draft(source, f"nests, library{_suffix(o)}") for o, source in sources]
 
+    def _in_parts(self, task: DraftingTask, notes: list[str]) -> list[Draft]:
+        """Python with some statements lifted, where the whole is not; notes say what stays."""
+        name = task.reference.name
+        drafts = []
+        try:
+            found = mixed(task.reference)
+            if found is None:
+                return []
+            for idea, form in (("recomputed", _recomputed), ("fused", _fused)):
+                for options in _with_vector_math(_options(task)):
+                    vector = ", vector math" if options.vector_math else ""
+                    source = found.source(form, options)
+                    suffix = f"{_suffix(options)}{vector}"
+                    drafts.append(self._draft(source, f"nests in parts, {idea}{suffix}"))
+        except NotLifted as error:
+            notes.append(f"{name}: not lifted in parts: {error}")
+            return []
+        notes += [f"{name}: {line}" for line in found.kept()]
+        return drafts
+
     def _plain(self, task: DraftingTask) -> Iterator[Draft]:
         for options in reversed(_options(task)):
             flags = [f"{name}=True" for name in _flags(options)]
             yield self._draft(plain_source(task.reference, flags), PLAIN_IDEA + _suffix(options))
+
+    def _in_pythran(self, task: DraftingTask) -> Iterator[Draft]:
+        """The reference itself, with threads and without."""
+        source = pythran_source(task.reference)
+        for threads in (True, False) if task.target.cores > 1 else (False,):
+            flags = {"-DUSE_XSIMD": True} | ({"-fopenmp": True} if threads else {})
+            provenance = Provenance(self.name, f"pythran{', parallel' if threads else ''}")
+            yield Draft("pythran", source, (), (), flags, provenance)
 
     def _draft(self, source: str, idea: str) -> Draft:
         return Draft("numba", source, provenance=Provenance(self.name, idea))
@@ -133,21 +168,44 @@ def _few(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
 
 def numba_forms(program: Program) -> Iterator[tuple[str, Program]]:
     """What a lifted program becomes for Numba, the most promising first."""
-    program = ping_ponged(program)
-    for idea, form in (("recomputed", inlined(program)), ("fused", program)):
-        yield idea, hoisted(reused(fused(form)))
+    yield "recomputed", _recomputed(program)
+    yield "fused", _fused(program)
+
+
+def _recomputed(program: Program) -> Program:
+    return hoisted(reused(fused(inlined(ping_ponged(program)))))
+
+
+def _fused(program: Program) -> Program:
+    return hoisted(reused(fused(ping_ponged(program))))
 
 
 def c_forms(program: Program, *, reorder: bool) -> Iterator[tuple[str, Program]]:
     """What it becomes for C; forms that turn out the same are one."""
     seen: list[Program] = []
     program = unrolled(program)
-    forms = [*(_binned_form(program) if reorder else ()), *numba_forms(program)]
+    forms = [
+        *(_binned_form(program) if reorder else ()),
+        *_pivoted_form(program),
+        *numba_forms(program),
+    ]
     for idea, form in forms:
-        final = prepared(form, reorder=reorder)
-        if final not in seen:
-            seen.append(final)
-            yield idea, final
+        for name, final in _in_variants(idea, form, reorder=reorder):
+            if final not in seen:
+                seen.append(final)
+                yield name, final
+
+
+def _in_variants(idea: str, form: Program, *, reorder: bool) -> Iterator[tuple[str, Program]]:
+    """A form for C, before it those in which loops run point by point or rows are kept."""
+    whole = prepared(form, reorder=reorder)
+    columns = prepared(form, reorder=reorder, columns=True)
+    if columns != whole:
+        yield f"{idea}, columns", columns
+    rows = slid(form)
+    if rows != form:
+        yield f"{idea}, rows kept", prepared(rows, reorder=reorder)
+    yield idea, whole
 
 
 def _binned_form(program: Program) -> Iterator[tuple[str, Program]]:
@@ -156,6 +214,14 @@ def _binned_form(program: Program) -> Iterator[tuple[str, Program]]:
     form = binned(program)
     if form != program:
         yield BINNED, hoisted(reused(fused(form)))
+
+
+def _pivoted_form(program: Program) -> Iterator[tuple[str, Program]]:
+    """With several steps of whole-matrix updates at once, where there are any."""
+    program = inlined(program)
+    form = pivoted(program)
+    if form != program:
+        yield "pivots", hoisted(reused(fused(form)))
 
 
 def _without_repeats(drafts: list[Draft]) -> tuple[Draft, ...]:

@@ -1,4 +1,4 @@
-"""The reference itself under Numba, adapted to destination passing."""
+"""The reference itself under Numba or Pythran, adapted to destination passing."""
 
 from __future__ import annotations
 
@@ -31,23 +31,37 @@ def plain_source(reference: Reference, flags: Sequence[str] = ()) -> str:
         reference: The reference.
         flags: Options of `numba.njit`, such as `parallel=True`.
     """
-    closure = reference.closure
     decorator = f"@numba.njit({', '.join(flags)})" if flags else "@numba.njit"
+    return _module(reference, ["import numba", "import numpy as np"], f"{decorator}\n")
+
+
+def pythran_source(reference: Reference) -> str:
+    """As `plain_source`, for Pythran, which does not know `...` as an index."""
+    tree = ast.parse(_module(reference, ["import numpy as np"], ""))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Subscript(slice=ast.Constant(value=value)) if value is ...:
+                node.slice = ast.Slice()
+            case _:
+                pass
+    return ast.unparse(tree) + "\n"
+
+
+def _module(reference: Reference, imports: Sequence[str], before: str) -> str:
+    """The imports, what the reference captures, and its functions, each after some text."""
+    closure = reference.closure
     texts = {name: without_annotations(text) for name, text in closure.functions.items()}
     main = ast.parse(texts.pop(closure.name)).body[0]
     assert isinstance(main, ast.FunctionDef)
     contract = reference.contract
     inputs = [a.name for a in contract.arguments]
     kernel = _in_place(main, inputs, contract.outputs) or _wrapped(main, inputs, contract.outputs)
-    imports = dict.fromkeys(
-        ["import numba", "import numpy as np", *(v for v in closure.imports.values())]
-    )
-    parts = ["\n".join(imports)]
+    parts = ["\n".join(dict.fromkeys([*imports, *closure.imports.values()]))]
     constants = closure.constants_text()
     if constants:
         parts.append(constants)
-    parts += [f"{decorator}\n{text.strip()}" for text in texts.values()]
-    parts += [f"{decorator}\n{ast.unparse(node)}" for node in kernel]
+    parts += [f"{before}{text.strip()}" for text in texts.values()]
+    parts += [f"{before}{ast.unparse(node)}" for node in kernel]
     return "\n\n\n".join(parts) + "\n"
 
 

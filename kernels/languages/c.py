@@ -2,19 +2,21 @@
 
 A draft defines `void kernel(<dims as int64_t>, <inputs in contract order>, <outputs>)`; the details
 are in docs/drafts.md. Parameters are macros. The flags of a draft are options of the compiler, each
-with the value true, from `FLAGS`: none of them names a file, a program or a plugin.
+with the value true, from `outpace.codegen.c_options`: none names a file, a program or a plugin.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from outpace.codec import content_hash
-from outpace.codegen.c_signature import signature
+from outpace.codegen.c_options import COMPILE, LINK, chosen_options
+from outpace.codegen.c_signature import declaration, signature
+from outpace.codegen.macros import macros, without_own_definitions
 from outpace.errors import DraftError, EnvironmentError_
 from outpace.kernels.languages.base import (
     BuildError,
@@ -23,65 +25,9 @@ from outpace.kernels.languages.base import (
     parse_draft,
     render_draft,
 )
-from outpace.kernels.languages.c_entry import declaration, entry_source, load_entry
+from outpace.kernels.languages.c_entry import entry_source, load_entry
 from outpace.kernels.languages.compilers import Compiler, CompilerError, find_compiler, refusal
-from outpace.kernels.languages.macros import macros, without_own_definitions
-from outpace.model import Contract, Draft, Parameter, Provenance, Scalar, Variant
-
-FLAGS = frozenset(
-    {
-        "-O1",
-        "-O2",
-        "-O3",
-        "-fassociative-math",
-        "-ffast-math",
-        "-ffinite-math-only",
-        "-ffp-contract=fast",
-        "-ffp-contract=off",
-        "-ffp-contract=on",
-        "-fno-math-errno",
-        "-fno-signed-zeros",
-        "-fno-strict-aliasing",
-        "-fno-trapping-math",
-        "-fno-tree-vectorize",
-        "-fno-unroll-loops",
-        "-freciprocal-math",
-        "-funroll-loops",
-        "-funsafe-math-optimizations",
-        "-fwrapv",
-        "-mprefer-vector-width=128",
-        "-mprefer-vector-width=256",
-        "-mprefer-vector-width=512",
-    }
-)
-"""What a draft may add to `_COMPILE`; a later option wins."""
-
-_COMPILE = (
-    "-std=c17",
-    "-D_GNU_SOURCE",  # M_PI, and what else C17 alone hides
-    "-O3",
-    "-march=native",
-    "-fopenmp",
-    "-fPIC",
-    "-fvisibility=hidden",  # two promotions in one process both define `kernel`
-    "-fmax-errors=20",
-    # A call of an undeclared function compiles, with wrong types, up to GCC 13.
-    "-Werror=implicit",
-    "-Werror=int-conversion",
-    "-Werror=incompatible-pointer-types",
-)
-_LINK = (
-    "-std=c17",
-    "-O2",
-    "-fopenmp",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-shared",
-    "-Wl,-z,defs",
-    "-Wl,-z,noexecstack",  # else nested functions make the stacks of the caller executable
-)
-"""The flags of a draft are no part of it: linked with -ffast-math, a library flushes subnormals of
-the whole process to zero from the moment it is loaded."""
+from outpace.model import Contract, Draft, Parameter, Provenance, Variant
 
 
 class CLanguage:
@@ -148,7 +94,7 @@ class _Recipe:
     def key(self) -> str:
         """Content hash of all that goes into the build."""
         texts = [self.macros, self.source, declaration(self.contract), entry_source(self.contract)]
-        return content_hash([texts, [*_COMPILE, *self.flags], _LINK])
+        return content_hash([texts, [*COMPILE, *self.flags], LINK])
 
     def find(self, cache: Path) -> Path | None:
         """The build in this folder, if it is what was put there."""
@@ -165,26 +111,12 @@ class _Recipe:
 def _read(text: str, contract: Contract) -> _Recipe:
     try:
         draft = parse_draft(text, C, Provenance("user"))
+        options = chosen_options(draft.flags)
     except DraftError as error:
         raise InvalidDraft(str(error)) from error
     source = draft.source if draft.source == text else f"\n{draft.source}"
     source = without_own_definitions(source, draft.parameters)
-    return _Recipe(contract, macros(draft.parameters), source, _options(draft.flags))
-
-
-def _options(flags: Mapping[str, Scalar]) -> tuple[str, ...]:
-    """Options of the compiler in a fixed order, whatever order a stored draft has them in.
-
-    Raises:
-        InvalidDraft: One is not in `FLAGS`, or its value is no boolean.
-    """
-    for name, value in flags.items():
-        if name not in FLAGS or not isinstance(value, bool):
-            raise InvalidDraft(
-                f"the flag {name!r}: {value!r} is not taken; flags of c are options of the "
-                f'compiler, as in {{"-ffast-math": true}}, among {", ".join(sorted(FLAGS))}'
-            )
-    return tuple(sorted(name for name, value in flags.items() if value))
+    return _Recipe(contract, macros(draft.parameters), source, options)
 
 
 # --- Building -----------------------------------------------------------------------------------
@@ -210,7 +142,7 @@ def _compile(compiler: Compiler, recipe: _Recipe, folder: Path) -> None:
     before = folder / "before.h"
     lines = ["#include <stdint.h>", declaration(recipe.contract), recipe.macros]
     before.write_text("\n".join(lines), encoding="utf-8")
-    command = [*_COMPILE, *recipe.flags, "-include", before.name, "-c", "draft.c"]
+    command = [*COMPILE, *recipe.flags, "-include", before.name, "-c", "draft.c"]
     try:
         compiler.run(command, folder)
     except CompilerError as error:
@@ -222,7 +154,7 @@ def _compile(compiler: Compiler, recipe: _Recipe, folder: Path) -> None:
 
 
 def _link(compiler: Compiler, recipe: _Recipe, folder: Path) -> None:
-    command = [*_LINK, "-o", "kernel.so", "draft.o"]
+    command = [*LINK, "-o", "kernel.so", "draft.o"]
     try:
         compiler.run([*command, "entry.c", "-lm"], folder)
     except CompilerError as error:

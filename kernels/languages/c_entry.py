@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from outpace.codegen.abi import Role, Slot, slots
-from outpace.codegen.c_signature import C_TYPES, parameter_type
-from outpace.codegen.dims import Affine, parse_dim
+from outpace.codegen.c_signature import C_TYPES, declaration, solved_dims
+from outpace.codegen.dims import Affine
 from outpace.errors import EnvironmentError_
 from outpace.kernels.languages.base import Kernel
 from outpace.kernels.languages.openmp import load_runtime
@@ -69,12 +69,6 @@ static inline void save(float_state *state) {{ fegetenv(state); }}
 static inline void restore(const float_state *state) {{ fesetenv(state); }}
 #endif
 """
-
-
-def declaration(contract: Contract) -> str:
-    """The prototype that a kernel must have, for the compiler; no names that could be macros."""
-    types = ["int64_t"] * len(contract.dims) + [parameter_type(s) for s in slots(contract)]
-    return f"void kernel({', '.join(types)});"
 
 
 def entry_source(contract: Contract) -> str:
@@ -145,24 +139,15 @@ def _passed(slot: Slot, position: int) -> str:
 
 
 def _solved(contract: Contract, symbols: dict[str, str]) -> list[str]:
-    """One definition for each free dim, from an extent in which it is the only unknown.
-
-    As `outpace.codegen.dims.bind_shapes` does; contracts whose dims cannot be found so are refused.
-    """
-    listed = slots(contract)
+    """One definition for each free dim."""
     known = {
-        slot.name: f"(int64_t)p{i}" for i, slot in enumerate(listed) if slot.role is Role.SCALAR
+        slot.name: f"(int64_t)p{i}"
+        for i, slot in enumerate(slots(contract))
+        if slot.role is Role.SCALAR
     }
-    pending = [
-        (f"p{i}->extents[{axis}]", parse_dim(dim))
-        for i, slot in enumerate(listed)
-        if slot.role in (Role.INPUT, Role.INOUT)
-        for axis, dim in enumerate(slot.dims)
-    ]
     lines = []
-    while len(known.keys() & symbols.keys()) < len(symbols):
-        extent, affine = next(e for e in pending if len(set(e[1].names) - known.keys()) == 1)
-        name = next(n for n in affine.names if n not in known)
+    for name, position, axis, affine in solved_dims(contract):
+        extent = f"p{position}->extents[{axis}]"
         lines.append(f"{symbols[name]} = {_solution(extent, affine, name, known)}")
         known[name] = symbols[name]
     return lines

@@ -18,6 +18,7 @@ from outpace.codec import content_hash, decode, encode
 from outpace.codegen.cuda import LaunchPlan, split_plan
 from outpace.codegen.cuda.limits import ARCHITECTURES
 from outpace.codegen.cuda.prototype import launch_checks, launches
+from outpace.codegen.macros import macros, without_own_definitions
 from outpace.errors import CodecError, DraftError, EnvironmentError_
 from outpace.kernels.languages.base import (
     BuildError,
@@ -28,7 +29,6 @@ from outpace.kernels.languages.base import (
 )
 from outpace.kernels.languages.cuda_report import DeviceReport, kernels_used, launches_used
 from outpace.kernels.languages.device_headers import BEFORE, device_headers
-from outpace.kernels.languages.macros import macros, without_own_definitions
 from outpace.kernels.languages.nvrtc import CompileError, find_nvrtc
 from outpace.model import Contract, Draft, Parameter, Provenance, Scalar, Variant
 
@@ -87,10 +87,14 @@ class CudaLanguage:
         return f"NVRTC {nvrtc.version} compiles for {', '.join(nvrtc.architectures)} only"
 
     def bind(self, variant: Variant) -> str:
-        """A draft whose parameters have one value each; `build` makes macros of them."""
+        """A draft whose parameters have one value each; `build` makes macros of them.
+
+        It names the GPU of this machine where it names none, so that a build needs no driver.
+        """
         draft = variant.draft
         bound = tuple(Parameter(name, (value,)) for name, value in variant.params.items())
-        return render_draft(Draft(self.name, draft.source, bound, (), draft.flags), self)
+        flags = {**_architecture_here(), **draft.flags}
+        return render_draft(Draft(self.name, draft.source, bound, (), flags), self)
 
     def build(self, path: Path, contract: Contract, cache: Path) -> None:
         """Compile into the cache folder: a cubin, and a `DeviceReport` beside it.
@@ -113,10 +117,13 @@ class CudaLanguage:
         """
         from outpace.kernels.gpu.calling import load_host_kernel  # noqa: PLC0415
 
-        recipe = _read(path.read_text(encoding="utf-8"), contract)
-        cubin, report = _found(recipe, cache)
-        symbols = {use.kernel: use.symbol for use in report.kernels}
-        return load_host_kernel(cubin, symbols, recipe.plan, recipe.params, contract)
+        return load_host_kernel(*_launched(path, contract, cache))
+
+    def load_on_gpu(self, path: Path, contract: Contract, cache: Path) -> Kernel:
+        """As `load`, over arrays that are on the GPU; its work is enqueued when a call returns."""
+        from outpace.kernels.gpu.calling import load_device_kernel  # noqa: PLC0415
+
+        return load_device_kernel(*_launched(path, contract, cache))
 
     def report(self, path: Path, contract: Contract, cache: Path) -> DeviceReport:
         """What `build` found. Raises as `load`."""
@@ -205,6 +212,16 @@ def _architecture(named: Scalar | None) -> str:
     return str(named)
 
 
+def _architecture_here() -> dict[str, Scalar]:
+    """The flag that names this machine's GPU; nothing where there is none."""
+    from outpace.kernels.gpu.device import device_architecture  # noqa: PLC0415
+
+    try:
+        return {ARCHITECTURE: device_architecture()}
+    except EnvironmentError_:
+        return {}
+
+
 # --- Building -----------------------------------------------------------------------------------
 
 
@@ -250,6 +267,16 @@ def _keep(key: str, cubin: bytes, report: DeviceReport, cache: Path) -> None:
             written = Path(name) / target
             written.write_bytes(content)
             written.replace(cache / target)
+
+
+def _launched(
+    path: Path, contract: Contract, cache: Path
+) -> tuple[Path, dict[str, str], LaunchPlan, dict[str, Scalar], Contract]:
+    """What a `Launcher` is made from."""
+    recipe = _read(path.read_text(encoding="utf-8"), contract)
+    cubin, report = _found(recipe, cache)
+    symbols = {use.kernel: use.symbol for use in report.kernels}
+    return cubin, symbols, recipe.plan, recipe.params, contract
 
 
 def _found(recipe: _Recipe, cache: Path) -> tuple[Path, DeviceReport]:

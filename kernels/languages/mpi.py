@@ -7,6 +7,10 @@ sizes declares one more parameter, `*, sizes`, a dict of dims and int arguments.
 owns follows from `outpace.codegen.mpi.layout`; the flag `grid` names the dims that are cut.
 Parameters are module constants that the tuner sets.
 
+A draft may hold a kernel in C, as text in the constant `KERNEL_C` with options of the compiler in
+`KERNEL_OPTIONS`. It is compiled from there without running anything of the draft, and the draft
+finds it in the folder that its constant `BUILDS` is set to.
+
 Without mpi4py drafts can still be checked, on the simulated communicator.
 """
 
@@ -17,12 +21,18 @@ import importlib.util
 import inspect
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
 from outpace.codegen.abi import slots
+from outpace.codegen.mpi.local_c import Embedded, embedded_c
+from outpace.codegen.mpi.templates.compiled import LINKING, library_name
+from outpace.errors import DraftError
 from outpace.kernels.languages.base import BuildError, InvalidDraft, Kernel
+from outpace.kernels.languages.compilers import CompilerError, find_compiler
 from outpace.kernels.languages.numba import NUMBA
+from outpace.kernels.languages.numba_cache import cache_folder, keep_compiled
 from outpace.model import Contract, Variant
 
 
@@ -32,7 +42,7 @@ class Mpi:
     name = "mpi"
     suffix = ".py"
     comment = "#"
-    runs_to_build = True
+    runs_to_build = False
 
     def unavailable(self) -> str | None:
         """Why drafts cannot be run under MPI here, or None."""
@@ -44,20 +54,39 @@ class Mpi:
         """The module with one assignment a parameter, as for Numba."""
         return NUMBA.bind(variant)
 
-    def build(self, path: Path, contract: Contract, cache: Path) -> None:
-        """Import the module and look at `run`; what it compiles, it compiles when it is called."""
+    def build(self, path: Path, contract: Contract, cache: Path) -> None:  # noqa: ARG002
+        """Compile the kernel in C that the draft holds; nothing is done where it holds none.
+
+        What Numba compiles, it compiles when it is called.
+
+        Raises:
+            BuildError: It does not compile.
+            InvalidDraft: Its constants are no literals, or an option is not allowed.
+            EnvironmentError_: There is no compiler.
+        """
         cache.mkdir(parents=True, exist_ok=True)
-        self.load(path, contract, cache)
+        kernel = _kernel_in_c(path)
+        if kernel is not None and not (cache / library_name(*kernel)).exists():
+            _compile(kernel, cache)
 
     def load(self, path: Path, contract: Contract, cache: Path) -> Kernel:
-        """The function `run` of a module imported anew: no two loads share a variable."""
-        module = _imported(path)
+        """The function `run` of a module imported anew: no two loads share a variable.
+
+        Raises:
+            BuildError: It does not parse, or holds a kernel in C that `build` has not compiled.
+            InvalidDraft: It defines no `run` that can be called.
+        """
+        kernel = _kernel_in_c(path)
+        if kernel is not None and not (cache / library_name(*kernel)).exists():
+            raise BuildError(f"its kernel in C is not in {cache}; build it first")
+        module = _imported(path, cache)
         run = getattr(module, "run", None)
         if not inspect.isfunction(run):
             raise InvalidDraft("the draft does not define a function named `run`")
         _check_signature(run, contract)
         if "numba" in sys.modules:
-            _keep_compiled(module, cache)
+            with cache_folder(cache / "numba"):
+                keep_compiled(module, cache)
         return run
 
 
@@ -70,7 +99,28 @@ def takes_sizes(run: Kernel) -> bool:
     return parameter is not None and parameter.kind is parameter.KEYWORD_ONLY
 
 
-def _imported(path: Path) -> ModuleType:
+def _kernel_in_c(path: Path) -> Embedded | None:
+    try:
+        return embedded_c(path.read_text(encoding="utf-8"))
+    except DraftError as error:
+        raise InvalidDraft(str(error)) from error
+
+
+def _compile(kernel: Embedded, cache: Path) -> None:
+    """Compile as `outpace.codegen.mpi.templates.compiled` does in a program that runs alone."""
+    compiler = find_compiler()
+    with TemporaryDirectory(prefix=".building-", dir=cache) as name:
+        folder = Path(name)
+        (folder / "kernel.c").write_text(kernel.source, encoding="utf-8")
+        try:
+            compiler.run([*kernel.options, "-c", "kernel.c"], folder)
+            compiler.run([*LINKING, "kernel.o", "-lm", "-o", "kernel.so"], folder)
+        except CompilerError as error:
+            raise BuildError(str(error)) from error
+        (folder / "kernel.so").replace(cache / library_name(*kernel))
+
+
+def _imported(path: Path, cache: Path) -> ModuleType:
     # Numba's cache names the module, so that its name must be the same wherever the file lies.
     name = f"outpace_draft_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -81,6 +131,7 @@ def _imported(path: Path) -> ModuleType:
         compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise BuildError(f"{type(error).__name__}: {error}") from error
+    vars(module)["BUILDS"] = str(cache)
     spec.loader.exec_module(module)
     return module
 
@@ -94,15 +145,3 @@ def _check_signature(run: Any, contract: Contract) -> None:
         raise InvalidDraft(
             f"run{inspect.signature(run)} cannot be called with run({', '.join(wanted)}): {error}"
         ) from error
-
-
-def _keep_compiled(module: ModuleType, cache: Path) -> None:
-    """Let Numba keep what it compiles of the draft in the cache folder."""
-    import numba  # noqa: PLC0415
-
-    from outpace.kernels.languages.numba_cache import cache_folder  # noqa: PLC0415
-
-    with cache_folder(cache / "numba"):
-        for value in vars(module).values():
-            if isinstance(value, numba.core.dispatcher.Dispatcher):
-                value.enable_caching()

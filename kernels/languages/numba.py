@@ -7,25 +7,20 @@ module constants that the tuner sets.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.util
 import inspect
-import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from outpace.codegen.abi import Role, Slot, slots
+from outpace.codegen.constants import UNPARSABLE, with_constants
 from outpace.kernels.languages.base import BuildError, InvalidDraft, Kernel
-from outpace.kernels.languages.numba_cache import cache_folder
+from outpace.kernels.languages.numba_cache import cache_folder, keep_compiled
 from outpace.kernels.languages.openmp import load_runtime
 from outpace.model import Contract, Variant
-
-_UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-"""What Python raises on text that is no module, the last two for one that is nested too deeply."""
 
 
 class Numba:
@@ -43,22 +38,8 @@ class Numba:
         return None
 
     def bind(self, variant: Variant) -> str:
-        """The module with one assignment a parameter above its first statement.
-
-        What the module itself assigns to a parameter is taken out: it would win otherwise, and all
-        variants would be the same.
-        """
-        if not variant.params:
-            return variant.draft.source
-        assignments = [f"{name} = {value!r}" for name, value in variant.params.items()]
-        lines = variant.draft.source.split("\n")
-        body = _statements(variant.draft.source)
-        for node in body:
-            if _assigned(node) in variant.params:
-                last = node.end_lineno or node.lineno
-                lines[node.lineno - 1 : last] = [""] * (last - node.lineno + 1)
-        at = _line_after_preamble(body)
-        return "\n".join([*lines[:at], *assignments, *lines[at:]])
+        """The module with its parameters as constants, whatever it assigns to them itself."""
+        return with_constants(variant.draft.source, variant.params)
 
     def build(self, path: Path, contract: Contract, cache: Path) -> None:
         """Compile for the contract's types; a plain function compiles at its first call."""
@@ -85,27 +66,17 @@ class Numba:
         return kernel
 
     def _import(self, path: Path, contract: Contract, cache: Path) -> Kernel:
-        import numba  # noqa: PLC0415
-
         with cache_folder(cache / "numba"):
             module = _import_draft(path)
             kernel = getattr(module, "kernel", None)
             if not callable(kernel):
                 raise InvalidDraft("the draft does not define a function named `kernel`")
             _check_signature(kernel, contract)
-            for value in vars(module).values():
-                if isinstance(value, numba.core.dispatcher.Dispatcher):
-                    value.enable_caching()
-                    if not os.access(cache, os.W_OK):  # what it compiles from now on is not kept
-                        value._cache.save_overload = _keep_nothing  # noqa: SLF001
+            keep_compiled(module, cache)
         return kernel  # type: ignore[no-any-return]
 
 
 NUMBA = Numba()
-
-
-def _keep_nothing(signature: Any, compiled: Any) -> None:
-    """In the place of `Cache.save_overload`, which would raise in the caller's own call."""
 
 
 def _import_draft(path: Path) -> ModuleType:
@@ -119,7 +90,7 @@ def _import_draft(path: Path) -> ModuleType:
     sys.modules[name] = module  # Numba looks the module up by name when it loads from its cache
     try:
         compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
-    except _UNPARSABLE as error:
+    except UNPARSABLE as error:
         raise BuildError(f"{type(error).__name__}: {error}") from error
     try:
         spec.loader.exec_module(module)
@@ -150,33 +121,3 @@ def _numba_type(slot: Slot) -> Any:
     if slot.role is Role.SCALAR:
         return dtype
     return numba.types.Array(dtype, len(slot.dims), "C")
-
-
-def _statements(source: str) -> list[ast.stmt]:
-    """Statements of a module; none where it does not parse, and the build says why."""
-    try:
-        return ast.parse(source).body
-    except _UNPARSABLE:
-        return []
-
-
-def _assigned(node: ast.stmt) -> str | None:
-    """The one name that a statement assigns to."""
-    match node:
-        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
-            return name
-    return None
-
-
-def _line_after_preamble(body: Sequence[ast.stmt]) -> int:
-    """Number of lines taken by the docstring and `__future__` imports."""
-    end = 0
-    for position, node in enumerate(body):
-        is_docstring = (
-            position == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        )
-        is_future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
-        if not (is_docstring or is_future):
-            break
-        end = node.end_lineno or 0
-    return end

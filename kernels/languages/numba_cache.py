@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from types import FunctionType
+from types import FunctionType, ModuleType
+from typing import Any
 
 _config_lock = Lock()
 
@@ -65,3 +67,21 @@ def cache_folder(folder: Path) -> Iterator[None]:
             yield
         finally:
             numba.config.CACHE_DIR, numba.config.CACHE_LOCATOR_CLASSES = before
+
+
+def keep_compiled(module: ModuleType, folder: Path) -> None:
+    """Let Numba keep what it compiles of a draft, where the folder can be written to.
+
+    Call it within `cache_folder`.
+    """
+    import numba  # noqa: PLC0415
+
+    for value in vars(module).values():
+        if isinstance(value, numba.core.dispatcher.Dispatcher):
+            value.enable_caching()
+            if not os.access(folder, os.W_OK):  # what it compiles from now on is not kept
+                value._cache.save_overload = _keep_nothing  # noqa: SLF001
+
+
+def _keep_nothing(signature: Any, compiled: Any) -> None:
+    """In the place of `Cache.save_overload`, which would raise in the caller's own call."""

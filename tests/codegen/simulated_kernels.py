@@ -21,8 +21,9 @@ from outpace.tuner.simgpu.simulation import Simulation
 from outpace.tuner.simgpu.source import device_file, translation_unit
 
 SMALL: Mapping[str, Scalar] = {
-    "BLOCK": 64, "BLOCK_X": 8, "BLOCK_Y": 4, "ITEMS": 2, "ROW": 64, "PARTS": 3, "TIME": 3,
-    "TILE_X": 16, "TILE_Y": 8, "TILE_Z": 2, "THREADS": 64, "ACCUMULATOR": "double",
+    "BLOCK": 64, "BLOCK_X": 8, "BLOCK_Y": 4, "ITEMS": 2, "VECTOR": 2, "ROW": 64, "PARTS": 3,
+    "STAGED": 4, "TIME": 3, "TILE_X": 16, "TILE_Y": 8, "TILE_Z": 2, "THREADS": 64,
+    "ACCUMULATOR": "double",
 }  # fmt: skip
 """Values at which small arrays have several blocks and tails."""
 _ROOM = 1 << 24

@@ -13,9 +13,19 @@ from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, dependence, walk
 from outpace.codegen.nests.c.expressions import Expressions, Functions, c_type
 from outpace.codegen.nests.c.loops import loop_head
-from outpace.codegen.nests.c.parameters import ACCUMULATOR, COLUMNS, PARALLEL, ROWS, TIME
+from outpace.codegen.nests.c.parameters import (
+    ACCUMULATOR,
+    COLUMNS,
+    LONG_STRIP,
+    PARALLEL,
+    REGISTER_STRIP,
+    ROWS,
+    STRIP,
+    TIME,
+)
 from outpace.codegen.nests.c.reductions import CLAUSES, start_of, step_lines
 from outpace.codegen.nests.c.scopes import assigned_in, homes, times_assigned
+from outpace.codegen.nests.c.strips import strip_lines, with_arrays
 from outpace.codegen.nests.c.teams import team_loops
 from outpace.codegen.nests.c.tiles import TileWriter
 from outpace.codegen.nests.c.waves import WAVES_END, wave_lines
@@ -43,12 +53,14 @@ from outpace.codegen.nests.ir import (
     Variable,
     While,
 )
+from outpace.codegen.nests.rewriting.strips import Lanes, Strip, strip_of
 from outpace.codegen.nests.rewriting.tiles import Tile, tile_of
 from outpace.codegen.nests.rewriting.waves import Wave, wave_of
 from outpace.errors import NotLifted
 
 Body = tuple[Statement, ...]
 _TAB = "    "
+_WIDTHS = {Lanes.APART: STRIP, Lanes.TOGETHER: LONG_STRIP, Lanes.NOWHERE: REGISTER_STRIP}
 
 
 class Place(Enum):
@@ -71,6 +83,8 @@ class Blocks:
     def __init__(self, program: Program, functions: Functions, *, reorder: bool) -> None:
         self.choices: set[str] = set()
         """Macros that were used."""
+        self.lane_arrays: dict[str, Array] = {}
+        """Arrays that have an axis for the lanes of a strip."""
         self._program = program
         self._expressions = Expressions(functions)
         self._reorder = reorder
@@ -89,7 +103,7 @@ class Blocks:
             for name in (*s.targets, *s.sources)
         }
         self._written = {s.array for s in walk.stores(program.body)} | self._rebound
-        self._dims = {s.name for s in program.sizes}
+        self._dims = {s.name for s in program.sizes} | set(_WIDTHS.values())
         self._worth_threads = walk.worth_threads(program.body)
         self._prefix = walk.unused_prefix(program, "acc")
         self._next = walk.unused_prefix(program, "next_")
@@ -144,6 +158,8 @@ class Blocks:
 
     def _is_small(self, s: Statement) -> bool:
         """Whether one thread does this faster than several."""
+        if isinstance(s, Nest) and strip_of(s, _WIDTHS) is not None:
+            return False
         return isinstance(s, Store) or (isinstance(s, Nest) and walk.depth(s) < self._worth_threads)
 
     def _single(self, body: Sequence[Statement]) -> list[str]:
@@ -190,17 +206,19 @@ class Blocks:
 
     def _allocation(self, array: Array) -> list[str]:
         kind = C_TYPES[array.dtype]
-        count = " * ".join(self._extent(affine_) for affine_ in array.shape) or "1"
-        call = f"scratch({count}, sizeof({kind}))"
+        call = f"scratch({self._count_of(array)}, sizeof({kind}))"
         if array.name not in self._rebound:
             return [f"{kind} *restrict {array.name} = {call};"]
         memory = self._memory(array.name)
         return [f"{kind} *const {memory} = {call};", f"{kind} *{array.name} = {memory};"]
 
+    def _count_of(self, array: Array) -> str:
+        """How many elements an array has."""
+        return " * ".join(self._extent(n) for n in array.shape) or "1"
+
     def _extent(self, n: Affine) -> str:
         """An extent; one that may be negative stands for 0."""
-        text = affine.text(n).replace("*", " * ")
-        simple = text if text.isidentifier() or text.isdigit() else f"({text})"
+        simple = _simple(n)
         if n.constant >= 0 and all(c > 0 and name in self._dims for name, c in n.terms):
             return simple
         return f"({simple} > 0 ? {simple} : 0)"
@@ -294,6 +312,9 @@ class Blocks:
         tile = tile_of(nest)
         if tile is not None:
             return self._tiles(nest, tile, place)
+        strip = strip_of(nest, _WIDTHS)
+        if strip is not None:
+            return self._strips(strip, place)
         lines: list[str] = []
         last = len(nest.ranges) - 1
         for depth, r in enumerate(nest.ranges):
@@ -332,6 +353,29 @@ class Blocks:
         if not heads and place is Place.TEAM:
             pragmas = ["#pragma omp single"]
         return [*pragmas, *(lines if heads else ["{", *(_TAB + line for line in lines), "}"])]
+
+    def _strips(self, strip: Strip, place: Place) -> list[str]:
+        """A nest of loops by strips; each thread has arrays of its own."""
+        width = _WIDTHS[strip.kind]
+        self.choices.add(width)
+        self.lane_arrays |= {a.name: a for a in (*strip.arrays, *strip.carried)}
+        lines = strip_lines(
+            strip,
+            width,
+            _simple(strip.lanes.extent),
+            lambda body: self._scope(body, Place.ALONE),
+            self._loop_head,
+        )
+        for r in reversed(strip.outer):
+            lines = [f"{_range_head(r)} {{", *(_TAB + line for line in lines), "}"]
+        if place is not Place.ALONE:
+            collapsed = f" collapse({len(strip.outer) + 1})" if strip.outer else ""
+            lines = [f"#pragma omp for schedule(static){collapsed}", *lines]
+        lines = with_arrays(strip.arrays, self._count_of, lines)
+        if place is not Place.OUTSIDE:
+            return lines
+        self.choices.add(PARALLEL)
+        return [f"#pragma omp parallel if ({PARALLEL})", *lines]
 
     # --- Reductions -------------------------------------------------------------------------------
 
@@ -403,6 +447,12 @@ def _with_parts(e: Expression, change: walk.Rewrite) -> Expression:
             return replace(e, operand=change(operand))
         case _:
             return e
+
+
+def _simple(n: Affine) -> str:
+    """An affine expression that may be an operand."""
+    text = affine.text(n).replace("*", " * ")
+    return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 
 def _range_head(r: Range) -> str:

@@ -18,7 +18,8 @@ from outpace.codegen.nests.c.blocks import Blocks
 from outpace.codegen.nests.c.expressions import Functions
 from outpace.codegen.nests.c.functions import VECTOR_FORM
 from outpace.codegen.nests.c.names import RESERVED, spelled
-from outpace.codegen.nests.c.parameters import CHOICES, PARALLEL, TIME
+from outpace.codegen.nests.c.parameters import ACCUMULATOR, CHOICES, PARALLEL, TIME
+from outpace.codegen.nests.c.strips import NAMES as STRIP_NAMES
 from outpace.codegen.nests.c.tiles import NAMES as TILE_NAMES
 from outpace.codegen.nests.c.waves import NAMES as WAVE_NAMES
 from outpace.codegen.nests.ir import Allocate, Apply, Array, Op, Program, Reshape
@@ -80,7 +81,8 @@ def c_source(program: Program, contract: Contract, options: COptions) -> CSource
     Raises:
         NotLifted: Something in the program has no counterpart in C.
     """
-    program = spelled(program, RESERVED | set(CHOICES) | WAVE_NAMES | TILE_NAMES)
+    names = {*RESERVED, *CHOICES, *WAVE_NAMES, *TILE_NAMES, *STRIP_NAMES}
+    program = spelled(program, frozenset(names))
     functions = Functions(vector_math=options.fastmath)
     blocks = Blocks(program, functions, reorder=options.fastmath)
     body = blocks.function()
@@ -88,7 +90,7 @@ def c_source(program: Program, contract: Contract, options: COptions) -> CSource
         _includes(functions, blocks),
         _SCRATCH if any(isinstance(s, Allocate) for s in walk.statements(program.body)) else "",
         *functions.sources,
-        "\n".join(_macros(program)),
+        "\n".join(_macros(program, blocks.lane_arrays)),
         "\n".join([f"void kernel({_parameters(program, contract)})", "{", *body, "}"]),
     ]
     flags = {*QUIET_FLAGS, *(FAST_FLAGS if options.fastmath else ())}
@@ -105,6 +107,8 @@ def _parameter(name: str, options: COptions) -> Parameter:
     values = CHOICES[name]
     if name == PARALLEL and not options.parallel:
         values = (0,)
+    if name == ACCUMULATOR and not options.fastmath:
+        values = values[::-1]  # NumPy's sums are the longer type's rather than those of a loop
     return Parameter(name, values)
 
 
@@ -120,12 +124,13 @@ def _includes(functions: Functions, blocks: Blocks) -> str:
     return "\n".join(lines)
 
 
-def _macros(program: Program) -> list[str]:
+def _macros(program: Program, lane_arrays: Mapping[str, Array]) -> list[str]:
     """For each array, how an element is found."""
     taken = walk.names_of(program)
     letters = [name for name in "ijklmnpqrstuvw" if name not in taken]
     shapes: dict[str, tuple[Array, ...]] = {}
-    for array in (*_parameter_arrays(program), *_local_arrays(program)):
+    local = [a for a in _local_arrays(program) if a.name not in lane_arrays]
+    for array in (*_parameter_arrays(program), *local, *lane_arrays.values()):
         shapes[array.name] = (*shapes.get(array.name, ()), array)
     lines = []
     for name, arrays in shapes.items():

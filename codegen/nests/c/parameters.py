@@ -14,12 +14,21 @@ ROWS = "ROWS"
 """Rows of a tile of sums that is kept in registers."""
 COLUMNS = "COLUMNS"
 """Columns of such a tile."""
+STRIP = "STRIP"
+"""Points that go through sequential loops side by side, far from each other in memory."""
+LONG_STRIP = "LONG_STRIP"
+"""The same for points that are neighbours in memory."""
+REGISTER_STRIP = "REGISTER_STRIP"
+"""The same for points that need nothing but registers."""
 
 CHOICES: dict[str, tuple[Scalar, ...]] = {
     PARALLEL: (1, 0),
-    TIME: (4, 1, 16, 64),
-    ACCUMULATOR: ("double", "float"),
-    ROWS: (4, 2),
+    TIME: (16, 4, 1, 64),
+    ACCUMULATOR: ("float", "double"),
+    ROWS: (4, 8, 2),
     COLUMNS: (16, 8),
+    STRIP: (4, 32),
+    LONG_STRIP: (64, 16, 256),
+    REGISTER_STRIP: (16, 8),
 }
 """Values by macro, the default first."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine
-from outpace.codegen.nests.cuda.parameters import BLOCK, BLOCK_X, BLOCK_Y, ITEMS, ROW
+from outpace.codegen.nests.cuda.parameters import BLOCK, BLOCK_X, BLOCK_Y, ITEMS, ROW, VECTOR
 from outpace.codegen.nests.cuda.threads import nested, range_head
 from outpace.codegen.nests.ir import Range
 
 Host = Callable[[Affine], str]
 """Writes an integer for the launch plan."""
+FIRST = "first"
+"""The index of the first element of a vector."""
 _MOST_X = 2147483647
 _MOST_YZ = 65535
 
@@ -28,6 +30,7 @@ class Grid:
         block: Threads of a block, likewise.
         threads: Threads of a block, in the source.
         choices: Macros that are used.
+        shared: Bytes of dynamic shared memory, as an expression of the launch plan.
     """
 
     heads: tuple[str, ...]
@@ -36,6 +39,7 @@ class Grid:
     block: tuple[str, ...]
     threads: str
     choices: frozenset[str]
+    shared: str = "0"
 
     def around(self, body: list[str]) -> list[str]:
         """A body inside the loops."""
@@ -44,33 +48,40 @@ class Grid:
         return nested([self.heads[0]], [*self.inside, *nested(list(self.heads[1:]), body)])
 
 
-def points(ranges: Sequence[Range], host: Host) -> Grid:
+def points(ranges: Sequence[Range], host: Host, *, in_vectors: bool = False) -> Grid:
     """A thread for one iteration or a few; neighbours along the last range are together.
 
     Ranges whose length depends on the index of another one are done by each thread itself.
+
+    Args:
+        ranges: Of the nest.
+        host: Writes an integer for the launch plan.
+        in_vectors: The index of the last range is `FIRST`, and goes on by whole vectors.
     """
     shared, own = _shared(ranges)
     own_heads = [range_head(r) for r in own]
-    if len(shared) == 1:
-        (x,) = shared
-        head = "#pragma unroll ITEMS\n" + _strided(x, "x", BLOCK)
-        blocks = _blocks(host(x.extent), f"{BLOCK} * {ITEMS}", _MOST_X)
-        macros = frozenset({BLOCK, ITEMS})
+    width = f" * {VECTOR}" if in_vectors else ""
+    also = {VECTOR} if in_vectors else set()
+    *outer, x = shared
+    if not outer:
+        head = "#pragma unroll ITEMS\n" + _strided(x, "x", BLOCK, width)
+        blocks = _blocks(host(x.extent), f"{BLOCK} * {ITEMS}{width}", _MOST_X)
+        macros = frozenset({BLOCK, ITEMS} | also)
         return Grid((head, *own_heads), (), (blocks,), (BLOCK,), BLOCK, macros)
-    *outer, y, x = shared
+    *outer, y = outer
     found, inside, count = _outer(outer, "z", _MOST_YZ, host)
     heads = (
         *found,
         "#pragma unroll ITEMS\n" + _strided(y, "y", BLOCK_Y),
-        _strided(x, "x", BLOCK_X),
+        _strided(x, "x", BLOCK_X, width),
         *own_heads,
     )
     grid = (
-        _blocks(host(x.extent), BLOCK_X, _MOST_X),
+        _blocks(host(x.extent), f"{BLOCK_X}{width}", _MOST_X),
         _blocks(host(y.extent), f"{BLOCK_Y} * {ITEMS}", _MOST_YZ),
         *count,
     )
-    macros = frozenset({BLOCK_X, BLOCK_Y, ITEMS})
+    macros = frozenset({BLOCK_X, BLOCK_Y, ITEMS} | also)
     return Grid(heads, inside, grid, (BLOCK_X, BLOCK_Y), f"{BLOCK_X} * {BLOCK_Y}", macros)
 
 
@@ -88,6 +99,22 @@ def rows(ranges: Sequence[Range], host: Host) -> Grid | None:
     return Grid((*found, head), inside, grid, (ROW,), ROW, frozenset({ROW}))
 
 
+def blocks_of(outer: Sequence[Range], inner: Sequence[tuple[Range, str]], host: Host) -> Grid:
+    """A grid whose blocks have a part of the inner ranges each; its loops are those around them.
+
+    Args:
+        outer: Ranges of which a block does one iteration at a time.
+        inner: Ranges with the length of a block's part, x first.
+        host: Writes an integer for the launch plan.
+    """
+    found, inside, count = _outer(outer, "z", _MOST_YZ, host)
+    grid = tuple(
+        _blocks(host(r.extent), width, most)
+        for (r, width), most in zip(inner, (_MOST_X, _MOST_YZ), strict=False)
+    )
+    return Grid(found, inside, (*grid, *count), (), "", frozenset())
+
+
 def _shared(ranges: Sequence[Range]) -> tuple[list[Range], list[Range]]:
     """Ranges that threads share, and those that depend on others."""
     names = {r.name for r in ranges}
@@ -95,9 +122,11 @@ def _shared(ranges: Sequence[Range]) -> tuple[list[Range], list[Range]]:
     return [r for r in ranges if r not in own], own
 
 
-def _strided(r: Range, axis: str, block: str) -> str:
+def _strided(r: Range, axis: str, block: str, width: str = "") -> str:
     first = f"(int64_t)blockIdx.{axis} * {block} + threadIdx.{axis}"
-    return range_head(r, first, f"(int64_t)gridDim.{axis} * {block}")
+    if width:
+        r, first = replace(r, name=FIRST), f"({first}){width}"
+    return range_head(r, first, f"(int64_t)gridDim.{axis} * {block}{width}")
 
 
 def _blocks(extent: str, items: str, most: int) -> str:

@@ -6,7 +6,9 @@ from outpace.codegen.cuda.expressions import RESERVED as PLAN_NAMES
 from outpace.codegen.nests.c.names import RESERVED as C_NAMES
 from outpace.codegen.nests.cuda.functions import OWN_NAMES
 from outpace.codegen.nests.cuda.parameters import CHOICES
+from outpace.codegen.nests.cuda.staged import NAMES as STAGED_NAMES
 from outpace.codegen.nests.cuda.tiles import NAMES as TILE_NAMES
+from outpace.codegen.nests.cuda.vectors import NAMES as VECTOR_NAMES
 
 _KEYWORDS = """
     alignas alignof and and_eq asm bitand bitor catch char16_t char32_t class compl concept
@@ -39,7 +41,9 @@ RESERVED = frozenset(
         *OWN_NAMES,
         *PLAN_NAMES,
         *CHOICES,
+        *STAGED_NAMES,
         *TILE_NAMES,
+        *VECTOR_NAMES,
         *OWN,
         *_KEYWORDS,
         *_DEVICE,

@@ -12,10 +12,14 @@ BLOCK_Y = "BLOCK_Y"
 """Threads of a block along the range before it."""
 ITEMS = "ITEMS"
 """Iterations of a thread along one range."""
+VECTOR = "VECTOR"
+"""Neighbouring elements that a thread loads and stores at once, where memory is aligned for it."""
 ROW = "ROW"
 """Threads that share one iteration of a nest; whole warps."""
 PARTS = "PARTS"
 """Blocks that share one reduction, which a further block completes."""
+STAGED = "STAGED"
+"""Rounds of a sum whose operands are in shared memory at once; 0 for none, without it."""
 TIME = "TIME"
 """Steps of a time loop that a block takes in shared memory; 0 for a launch a step, without it."""
 TILES = ("TILE_Z", "TILE_Y", "TILE_X")
@@ -30,9 +34,11 @@ CHOICES: dict[str, tuple[Scalar, ...]] = {
     BLOCK_X: (32, 64, 128, 256, 16, 8),
     BLOCK_Y: (8, 4, 2, 1, 16, 32),
     ITEMS: (1, 2, 4, 8),
+    VECTOR: (2, 1, 4),
     ROW: (128, 32, 64, 256, 512),
     PARTS: (256, 64, 1024),
-    TIME: (0, 1, 3, 5, 7),
+    STAGED: (32, 0, 16, 64, 128),
+    TIME: (0, 1, 3, 4, 5, 7),
     "TILE_X": (32, 64, 128, 16),
     "TILE_Y": (16, 32, 8, 64),
     "TILE_Z": (4, 8, 2, 16),
@@ -45,8 +51,6 @@ WHEN = dict.fromkeys((*TILES, THREADS), f"{TIME} > 0")
 """Where a macro matters, if not everywhere."""
 MOST_THREADS = 1024
 """Threads of a block."""
-MOST_SHARED = 48 * 1024
-"""Bytes of shared memory that a block has without asking for more."""
 
 
 def constraints(chosen: set[str]) -> tuple[str, ...]:

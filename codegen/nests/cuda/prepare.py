@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from outpace.codegen.nests.cuda.absorb import absorbed
 from outpace.codegen.nests.cuda.forward import forwarded
+from outpace.codegen.nests.cuda.kept import kept
 from outpace.codegen.nests.ir import Program
 from outpace.codegen.nests.rewriting.fold import folded
 from outpace.codegen.nests.rewriting.fuse import fused
@@ -41,5 +42,5 @@ def cuda_forms(program: Program, *, reorder: bool) -> Iterator[tuple[str, tuple[
 
 
 def _finished(program: Program, *, reorder: bool) -> Program:
-    program = independent(program)
+    program = kept(independent(program, innermost=True))
     return shared(folded(program) if reorder else program)

@@ -37,6 +37,7 @@ from outpace.codegen.nests.ir import (
 
 Body = tuple[Statement, ...]
 _BARRIER = "__syncthreads();"
+_WARP = 32
 
 
 def suits_rows(body: Body, *, reorder: bool) -> bool:
@@ -52,15 +53,26 @@ def suits_rows(body: Body, *, reorder: bool) -> bool:
 
 
 def is_side_by_side(program: Program) -> bool:
-    """Whether threads that do an iteration each read neighbouring elements in some reduction."""
+    """Whether threads that do an iteration each read neighbouring elements in some reduction.
+
+    Elements whose place is computed are taken for neighbours.
+    """
     return any(
-        isinstance(load.indices[-1], Position) and s.ranges[-1].name in load.indices[-1].value.names
+        not isinstance(load.indices[-1], Position)
+        or s.ranges[-1].name in load.indices[-1].value.names
         for s in program.body
         if isinstance(s, Nest) and s.ranges
-        for reduction in _reductions(list(walk.statements(s.body)))
-        for load in walk.expressions(reduction)
-        if isinstance(load, Load) and load.indices
+        for load in _reduced(s.body)
+        if load.indices
     )
+
+
+def _reduced(body: Body) -> list[Load]:
+    """Loads in reductions, and in loops of sums."""
+    inside = list(walk.statements(body))
+    loops = [s for s in inside if isinstance(s, Loop) and sums_of(s) is not None]
+    in_reductions = [e for r in _reductions(inside) for e in walk.expressions(r)]
+    return [*(e for e in in_reductions if isinstance(e, Load)), *walk.loads(loops)]
 
 
 def sums_of(loop: Loop) -> dict[str, Expression] | None:
@@ -253,9 +265,19 @@ def _together(body: Body) -> list[Statement]:
 def _has_shared_work(body: Body, *, reorder: bool) -> bool:
     parts = _together(body)
     return any(
-        isinstance(s, Nest) or (reorder and isinstance(s, Loop) and sums_of(s) is not None)
+        isinstance(s, Nest)
+        or (reorder and isinstance(s, Loop) and sums_of(s) is not None and not _is_short(s))
         for s in parts
     ) or bool(_reductions(parts))
+
+
+def _is_short(loop: Loop) -> bool:
+    """Whether a loop has too few rounds for the threads of a block to share them."""
+    match loop.start, loop.stop:
+        case Constant(value=start), Constant(value=stop):
+            return (stop - start).real < _WARP
+        case _:
+            return False
 
 
 def _reductions(body: list[Statement]) -> list[Reduce]:

@@ -2,6 +2,11 @@
 
 for t:  nest i, j:  new[i + 1, j + 1] = f(old[i, j + 1], old[i + 2, j + 1], ...)
         rebind old, new = new, old
+
+A scheme of second order in time reads the state before the old one, too:
+
+for t:  nest i, j:  new[i + 1, j + 1] = f(old[i, j + 1], ..., past[i + 1, j + 1], ...)
+        rebind past, old, new = old, new, past
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ from outpace.codegen.nests.ir import (
 )
 
 Body = tuple[Statement, ...]
+_MOST_STATES = 3
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Stencil:
         store: Its last statement.
         old: The array that is read at several places.
         new: The one that is written.
+        past: The state before the old one, if it is read.
         offsets: Where the store is, beyond the index of each range.
         low: How many cells before its own one a step reads, along each axis; not negative.
         high: How many after it.
@@ -46,9 +53,15 @@ class Stencil:
     store: Store
     old: str
     new: str
+    past: str | None
     offsets: tuple[int, ...]
     low: tuple[int, ...]
     high: tuple[int, ...]
+
+    @property
+    def taking_turns(self) -> tuple[str, ...]:
+        """Arrays that must be memory of the plan: the one written, or all where there are three."""
+        return (self.new,) if self.past is None else (self.past, self.old, self.new)
 
     def reach(self, load: Load) -> tuple[int, ...]:
         """From the cell that is written to one that is read, along each axis."""
@@ -62,21 +75,24 @@ def stencil_of(loop: Loop, after: Body, arrays: dict[str, Array]) -> Stencil | N
 
     Args:
         loop: The loop.
-        after: What follows it; may not use the state before the last one, which is not kept.
+        after: What follows it; may not use the array that is free then, whose content is not kept.
         arrays: Every array of the program.
     """
     match loop.body:
         case (
             Nest(body=(*before, Store(array=new) as store)) as nest,
-            Rebind(targets=(first, second), sources=sources),
-        ) if sources == (second, first) and new in sources and loop.step == Constant(1, "int64"):
-            old = second if new == first else first
+            Rebind() as rebind,
+        ) if loop.step == Constant(1, "int64"):
+            states = _states(rebind, new)
         case _:
             return None
+    if states is None:
+        return None
+    *pasts, old = states
     loads = list(walk.loads(nest.body))
     names = {r.name for r in nest.ranges}
     offsets = _offsets(store.indices, nest)
-    reaches = [_offsets(load.indices, nest) for load in loads if load.array == old]
+    reaches = [_offsets(load.indices, nest) for load in loads if load.array in states]
     found = [places for places in reaches if places is not None]
     if (
         not all(isinstance(s, Assign) for s in before)
@@ -89,7 +105,7 @@ def stencil_of(loop: Loop, after: Body, arrays: dict[str, Array]) -> Stencil | N
         or not 1 <= len(nest.ranges) <= 3
         or offsets is None
         or len(found) < max(len(reaches), 2)
-        or arrays[old].shape != arrays[new].shape
+        or any(arrays[state].shape != arrays[new].shape for state in states)
         or new in _used(after)
     ):  # fmt: skip
         return None
@@ -97,7 +113,20 @@ def stencil_of(loop: Loop, after: Body, arrays: dict[str, Array]) -> Stencil | N
     reached = [[places[a] - offsets[a] for places in found] for a in axes]
     low = tuple(max(0, -min(reached[a])) for a in axes)
     high = tuple(max(0, *reached[a]) for a in axes)
-    return Stencil(nest, store, old, new, offsets, low, high)
+    past = pasts[0] if pasts else None
+    return Stencil(nest, store, old, new, past, offsets, low, high)
+
+
+def _states(rebind: Rebind, new: str) -> tuple[str, ...] | None:
+    """The arrays of the last state or two, the oldest first, if all move up by one in a step."""
+    moved = dict(zip(rebind.sources, rebind.targets, strict=True))
+    if set(moved) != set(rebind.targets) or not 2 <= len(moved) <= _MOST_STATES:
+        return None
+    found = [new]
+    while (name := moved.get(found[-1])) is not None and name not in found:
+        found.append(name)
+    # What is new becomes the old state, that one the state before it, and this one is free.
+    return tuple(reversed(found[1:])) if len(found) == len(moved) and name == new else None
 
 
 def _offsets(indices: tuple[Expression, ...], nest: Nest) -> tuple[int, ...] | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from outpace.codegen.cuda.plan import (
     BufferPlan,
+    CopyStep,
     LaunchPlan,
     LaunchStep,
     RepeatStep,
@@ -21,13 +22,16 @@ from outpace.codegen.nests.cuda.grids import Grid, points, rows
 from outpace.codegen.nests.cuda.host import affine_text, condition_text, integer_text
 from outpace.codegen.nests.cuda.kernels import Signatures
 from outpace.codegen.nests.cuda.memory import Memory, exchanges
-from outpace.codegen.nests.cuda.parameters import PARTS, TIME
+from outpace.codegen.nests.cuda.parameters import PARTS, STAGED, TIME
 from outpace.codegen.nests.cuda.reductions import is_inexact
 from outpace.codegen.nests.cuda.rows import Row, suits_rows
 from outpace.codegen.nests.cuda.scalars import Scalars
+from outpace.codegen.nests.cuda.staged import StagedWriter
+from outpace.codegen.nests.cuda.staging import Staging, staging_of
 from outpace.codegen.nests.cuda.stencils import Stencil, stencil_of
 from outpace.codegen.nests.cuda.threads import Thread, indented
 from outpace.codegen.nests.cuda.tiles import Tiles
+from outpace.codegen.nests.cuda.vectors import VectorWriter, lanes_of
 from outpace.codegen.nests.ir import (
     Allocate,
     Apply,
@@ -90,6 +94,9 @@ class Steps:
         self._signatures = Signatures(self._memory, self._scalars, self._expressions, cells)
         self._accumulators = walk.unused_prefix(program, "acc")
         self._part = walk.unused_prefix(program, "part")
+        self._spare = walk.unused_prefix(program, "spare")
+        self._staged = walk.unused_prefix(program, "staged")
+        self._lanes = walk.unused_prefix(program, "lanes")
 
     def plan(self) -> LaunchPlan:
         """All steps; the kernels are there afterwards."""
@@ -139,7 +146,7 @@ class Steps:
     def _step(self, s: Statement) -> list[Step]:
         match s:
             case Nest():
-                return [self._nest(s)]
+                return self._nest(s)
             case Store() | Assign() | Define():
                 return self._reduced(s)
             case Rebind():
@@ -169,7 +176,7 @@ class Steps:
             return single
         count = f"max(0, {end})" if first == "0" else f"max(0, ({end}) - ({first}))"
         tiled = (
-            RepeatStep(index, "0", f"{count} // {TIME}", "1", (self._tile(stencil), *steps[1:])),
+            RepeatStep(index, "0", f"{count} // {TIME}", "1", (*self._tile(stencil), *steps[1:])),
             RepeatStep(index, "0", f"{count} % {TIME}", "1", steps),
         )
         return [WhenStep(f"{TIME} == 0", tuple(single)), WhenStep(f"{TIME} > 0", tiled)]
@@ -181,19 +188,31 @@ class Steps:
         if place is None:
             return None
         stencil = stencil_of(s, top[place + 1 :], self._memory.arrays)
-        return None if stencil is None or self._memory.is_given(stencil.new) else stencil
+        if stencil is None or any(map(self._memory.is_given, stencil.taking_turns)):
+            return None
+        return stencil
 
-    def _tile(self, stencil: Stencil) -> Step:
-        array = self._memory.arrays[stencil.old]
-        self._memory.arrays["before"] = Array("before", array.dtype, (affine.ONE,))
-        tiles = Tiles(stencil, array, self._thread(), self._host)
-        if tiles.constraint not in self.constraints:
-            self.constraints.append(tiles.constraint)
+    def _tile(self, stencil: Stencil) -> list[Step]:
+        array, arrays = self._memory.arrays[stencil.old], self._memory.arrays
+        spare = f"{self._spare}{len(self.kernels)}"
+        for name in ("before", "past"):
+            arrays[name] = Array(name, array.dtype, (affine.ONE,))
+        if stencil.past is not None:
+            self._memory.add(replace(array, name=spare))
+        tiles = Tiles(stencil, array, spare, self._thread(), self._host)
+        self.constraints += [c for c in tiles.constraints if c not in self.constraints]
         nest = stencil.nest
-        signature = self._signatures.of(nest.body, nest.ranges, extents=array.shape)
+        body = tiles.body()
+        kept = () if stencil.past is None else (replace(stencil.store, array=spare),)
+        signature = self._signatures.of((*nest.body, *kept), nest.ranges, extents=array.shape)
         grid = tiles.grid()
-        text = signature.text(_NAME, grid.threads, tiles.body())
-        return self._launch("tiles", grid, text, signature.arguments)
+        text = signature.text(_NAME, grid.threads, body)
+        launch = self._launch("tiles", grid, text, signature.arguments)
+        if stencil.past is None:
+            return [launch]
+        names = self._memory.name(stencil.old), self._memory.name(spare)
+        # The array that comes in for the old one must have its values around the stencil.
+        return [CopyStep(*names), launch, SwapStep(*names)]
 
     def _branches(self, s: If) -> list[Step]:
         condition = condition_text(s.condition, self._scalars.known)
@@ -218,7 +237,7 @@ class Steps:
             name = self._named[text] = f"{kind}{len(self.kernels)}"
             self.kernels.append(text.replace(_NAME, name, 1))
         self.choices |= grid.choices
-        return LaunchStep(name, grid.grid, grid.block, arguments=tuple(arguments))
+        return LaunchStep(name, grid.grid, grid.block, grid.shared, tuple(arguments))
 
     def _known(self) -> dict[str, str]:
         """Integers of the plan; the number of blocks of a reduction is one that a tuner chooses."""
@@ -230,13 +249,36 @@ class Steps:
             raise NotLifted("a nest whose extent the launch plan cannot know, in CUDA")
         return text
 
-    def _nest(self, nest: Nest) -> Step:
+    def _nest(self, nest: Nest) -> list[Step]:
         grid = rows(nest.ranges, self._host) if self._rows else None
         if grid is not None and suits_rows(nest.body, reorder=self._reorder):
-            return self._row_launch("rows", grid, nest, None)
+            return [self._row_launch("rows", grid, nest, None)]
+        by_points, staging = self._points(nest), staging_of(nest, self._memory.arrays)
+        if staging is None:
+            return [by_points]
+        staged = self._stage(staging)
+        return [WhenStep(f"{STAGED} == 0", (by_points,)), WhenStep(f"{STAGED} > 0", (staged,))]
+
+    def _stage(self, staging: Staging) -> Step:
+        """The kernel of a nest that takes operands from shared memory."""
+        nest, arrays = staging.nest, self._memory.arrays
+        writer = StagedWriter(staging, self._thread(), arrays, self._host, self._staged)
+        if writer.constraint not in self.constraints:
+            self.constraints.append(writer.constraint)
         signature = self._signatures.of(nest.body, nest.ranges)
-        grid = points(nest.ranges, self._host)
-        body = grid.around(self._thread().scope(nest.body))
+        grid = writer.grid()
+        text = signature.text(_NAME, grid.threads, writer.body())
+        return self._launch("staged", grid, text, signature.arguments)
+
+    def _points(self, nest: Nest) -> Step:
+        signature = self._signatures.of(nest.body, nest.ranges)
+        lanes = lanes_of(nest, self._memory.arrays, self._memory.aliases)
+        grid = points(nest.ranges, self._host, in_vectors=lanes is not None)
+        if lanes is None:
+            body = grid.around(self._thread().scope(nest.body))
+        else:
+            writer = VectorWriter(lanes, self._thread(), self._memory.arrays, self._lanes)
+            body = [*writer.first(), *grid.around(writer.body())]
         text = signature.text(_NAME, grid.threads, body)
         return self._launch("points", grid, text, signature.arguments)
 

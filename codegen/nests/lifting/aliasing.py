@@ -15,7 +15,7 @@ _WRITING_METHODS = ("fill", "sort", "resize", "put", "partition", "itemset", "se
 
 def is_copy_safe(function: ast.FunctionDef, functions: Functions, names: set[str]) -> bool:
     """Whether none of these names, nor one that may be a view of them, is written in place."""
-    return not _related(function, names) & set(written_in_place(function, functions))
+    return not related(function, names) & set(written_in_place(function, functions))
 
 
 def is_fresh_copy_safe(
@@ -34,7 +34,7 @@ def is_fresh_copy_safe(
     if end is None:
         return False
     made = [k for k, s in enumerate(block[:end]) if _binds_new(s, y)]
-    others = _related(function, {x, y}) - {y}
+    others = related(function, {x, y}) - {y}
     written = list(written_in_place(function, functions))
     if not made or others & set(written):
         return False
@@ -67,7 +67,7 @@ def _written_by_helper(
     call: ast.Call, helper: ast.FunctionDef, functions: Functions, depth: int
 ) -> Iterator[str]:
     """Roots of the arguments that a helper writes."""
-    written = _related(helper, set(written_in_place(helper, functions, depth + 1)))
+    written = related(helper, set(written_in_place(helper, functions, depth + 1)))
     given = dict(zip((a.arg for a in helper.args.args), call.args, strict=False))
     given |= {k.arg: k.value for k in call.keywords if k.arg is not None}
     for name, value in given.items():
@@ -77,17 +77,19 @@ def _written_by_helper(
 
 def writes_arguments(helper: ast.FunctionDef, functions: Functions) -> bool:
     """Whether a helper may write into what it is given."""
-    written = _related(helper, set(written_in_place(helper, functions, 1)))
+    written = related(helper, set(written_in_place(helper, functions, 1)))
     return bool(written & {a.arg for a in helper.args.args})
 
 
-def _related(function: ast.AST, names: set[str]) -> set[str]:
+def related(function: ast.AST, names: set[str]) -> set[str]:
     """The names, and all that assignments may make views of the same arrays."""
     pairs: list[tuple[set[str], set[str]]] = []
     for part in ast.walk(function):
         if isinstance(part, ast.Assign):
             targets = {n for t in part.targets for n in _bound(t)}
             pairs.append((targets, set(_may_show(part.value))))
+        elif isinstance(part, ast.AnnAssign) and part.value is not None:
+            pairs.append((set(_bound(part.target)), set(_may_show(part.value))))
         elif isinstance(part, ast.For):
             pairs.append((set(_bound(part.target)), set(_may_show(part.iter))))
     found = set(names)

@@ -248,9 +248,14 @@ class Names:
                 continue
             if value.is_array and not self.is_private(name) and is_rebound(name, body):
                 self._separate(name, value)
-            elif not value.is_array and not isinstance(value.scalar, Variable):
+            elif not value.is_array and not self._is_variable_of(name, value):
                 self.frame.counts[name] += 1  # it varies, so it needs a variable
                 self._bind_scalar(name, value)
+
+    def _is_variable_of(self, name: str, value: Value) -> bool:
+        """Whether a scalar is the variable of this name, and not one of the caller's."""
+        scalar = value.scalar
+        return isinstance(scalar, Variable) and self.frame.names.get(name) == scalar.name
 
     def _separate(self, name: str, value: Value) -> None:
         """Give a name a copy of its own, before it becomes other arrays."""

@@ -74,18 +74,23 @@ class NumbaOptions:
 
 def numba_source(program: Program, options: NumbaOptions) -> str:
     """A module that defines `kernel`."""
+    parts = ["import numba\nimport numpy as np", *numba_functions(program, options, "kernel")]
+    return "\n\n\n".join(parts) + "\n"
+
+
+def numba_functions(program: Program, options: NumbaOptions, name: str) -> list[str]:
+    """The text of a function of this name, after those that it calls."""
     helpers: list[str] = []
     if options.vector_math:
         program, helpers = vectorisable(program)
     writer = Writer(program, options)
     names = ", ".join(p.name for p in program.parameters)
-    lines = [decorator(options), f"def kernel({names}):"]
+    lines = [decorator(options), f"def {name}({names}):"]
     lines += [f"    {size_text(s)}" for s in program.sizes]
     lines += writer.block(program.body, parallel=options.parallel)
     if len(lines) == 2:
         lines.append("    pass")
-    parts = ["import numba\nimport numpy as np", *helpers, "\n".join(lines)]
-    return "\n\n\n".join(parts) + "\n"
+    return [*helpers, "\n".join(lines)]
 
 
 def decorator(options: NumbaOptions) -> str:
@@ -134,7 +139,7 @@ class Writer:
                 return self._nest(s, parallel)
             case Allocate(array=array):
                 return [
-                    f"{array.name} = np.empty({self._shape(array)}, np.{_numpy_name(array.dtype)})"
+                    f"{array.name} = np.empty({self._shape(array)}, np.{numpy_name(array.dtype)})"
                 ]
             case Reshape(array=array, base=base):
                 return [f"{array.name} = {base}.reshape({self._shape(array)})"]
@@ -280,7 +285,7 @@ def _written(e: Expression) -> tuple[str, int]:
         case Load(array=array, indices=indices):
             return f"{array}[{_indices(indices)}]", _ATOM
         case Cast(operand=operand, dtype=dtype):
-            return f"np.{_numpy_name(dtype)}({text(operand)})", _ATOM
+            return f"np.{numpy_name(dtype)}({text(operand)})", _ATOM
         case Apply():
             return _applied(e)
         case Reduce():
@@ -290,7 +295,7 @@ def _written(e: Expression) -> tuple[str, int]:
 def _applied(e: Apply) -> tuple[str, int]:
     source, precedence = _operation(e)
     if _widens(e):
-        return f"np.{_numpy_name(e.dtype)}({source})", _ATOM
+        return f"np.{numpy_name(e.dtype)}({source})", _ATOM
     return source, precedence
 
 
@@ -347,7 +352,7 @@ def _constant(c: Constant) -> tuple[str, int]:
     plain = _finite(value)
     if c.dtype in ("bool", "int64", "float64"):
         return plain, _PRECEDENCE["unary"] if plain.startswith("-") else _ATOM
-    return f"np.{_numpy_name(c.dtype)}({plain})", _ATOM
+    return f"np.{numpy_name(c.dtype)}({plain})", _ATOM
 
 
 def _finite(value: complex) -> str:
@@ -357,7 +362,8 @@ def _finite(value: complex) -> str:
     return repr(value)
 
 
-def _numpy_name(dtype: str) -> str:
+def numpy_name(dtype: str) -> str:
+    """What NumPy calls the type of a dtype."""
     return "bool_" if dtype == "bool" else dtype
 
 

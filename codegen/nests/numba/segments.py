@@ -54,26 +54,43 @@ def segmented_source(program: Program, options: NumbaOptions) -> str:
         NotLifted: A scalar would have to leave Numba as another type, or a condition cannot be
             evaluated in Python.
     """
+    parts = ["import numba\nimport numpy as np"]
+    parts += segmented_functions(program, options, "kernel", "segment")
+    return "\n\n\n".join(parts) + "\n"
+
+
+def segmented_functions(
+    program: Program, options: NumbaOptions, name: str, prefix: str
+) -> list[str]:
+    """The text of a plain function, after the functions for Numba that it calls.
+
+    Args:
+        program: The program.
+        options: How to compile the functions.
+        name: Of the plain function.
+        prefix: With which the names of the others begin.
+
+    Raises:
+        NotLifted: As `segmented_source`.
+    """
     helpers: list[str] = []
     if options.vector_math:
         program, helpers = vectorisable(program)
-    writer = _Segments(program, options)
+    writer = _Segments(program, options, prefix)
     names = ", ".join(p.name for p in program.parameters)
     body = [f"    {size_text(s)}" for s in program.sizes]
     body += [f"    {line}" for line in writer.block(program.body)]
-    kernel = "\n".join([f"def kernel({names}):", *body])
-    parts = ["import numba\nimport numpy as np", *helpers, *writer.functions, kernel]
-    return "\n\n\n".join(parts) + "\n"
+    return [*helpers, *writer.functions, "\n".join([f"def {name}({names}):", *body])]
 
 
 class _Segments:
     """Writes the lines of the Python function, and gathers the functions that it calls."""
 
-    def __init__(self, program: Program, options: NumbaOptions) -> None:
+    def __init__(self, program: Program, options: NumbaOptions, prefix: str) -> None:
         self._program = program
         self._options = options
         self._writer = Writer(program, options)
-        self._prefix = walk.unused_prefix(program, "segment")
+        self._prefix = walk.unused_prefix(program, prefix)
         self._known = {p.name for p in program.parameters} | {s.name for s in program.sizes}
         self.functions: list[str] = []
 

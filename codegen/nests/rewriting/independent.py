@@ -26,23 +26,36 @@ from outpace.codegen.nests.ir import (
 )
 
 Body = tuple[Statement, ...]
+_MANY = 32
+"""Iterations from which a loop without others inside is worth a nest."""
 
 
-def independent(program: Program) -> Program:
-    """The program with nests for loops whose iterations may run in any order."""
+def independent(program: Program, *, innermost: bool = False) -> Program:
+    """The program with nests for loops whose iterations may run in any order.
+
+    Args:
+        program: Any.
+        innermost: Whether loops that hold no other one may become nests, where they are not in one.
+    """
     aliases = dependence.aliases(program.body)
 
-    def block(body: Body, outside: Sequence[Statement]) -> Body:
+    def block(body: Body, outside: Sequence[Statement], *, plain: bool) -> Body:
         result: list[Statement] = []
         for place, s in enumerate(body):
             rest = [*outside, *body[:place], *body[place + 1 :]]
             own = (s,) if isinstance(s, Loop) else ()  # what its next iterations read is outside
-            inner = walk.with_blocks(s, partial(block, outside=(*rest, *own)))
-            nest = _nest(inner, rest, aliases) if isinstance(inner, Loop) else None
+            inside = plain and not isinstance(s, Nest)
+            inner = walk.with_blocks(s, partial(block, outside=(*rest, *own), plain=inside))
+            is_loop = isinstance(inner, Loop) and (plain or not _is_innermost(inner))
+            nest = _nest(inner, rest, aliases) if isinstance(inner, Loop) and is_loop else None
             result.append(nest or inner)
         return tuple(result)
 
-    return replace(program, body=block(program.body, ()))
+    return replace(program, body=block(program.body, (), plain=innermost))
+
+
+def _is_innermost(loop: Loop) -> bool:
+    return not any(isinstance(s, Nest | Loop) for s in walk.statements(loop.body))
 
 
 def _nest(loop: Loop, outside: Sequence[Statement], aliases: Mapping[str, str]) -> Nest | None:
@@ -50,12 +63,14 @@ def _nest(loop: Loop, outside: Sequence[Statement], aliases: Mapping[str, str]) 
     start, stop = _bound(loop.start), _bound(loop.stop)
     if loop.step != Constant(1, "int64") or start is None or stop is None:
         return None
+    extent = affine.minus(stop, start)
+    if _is_innermost(loop) and not extent.names and extent.constant < _MANY:
+        return None
     inside = list(walk.statements(loop.body))
     sets = walk.scalars_written(loop.body)
     is_slanted = loop.name in _extents(loop.body)
     if (
         not all(isinstance(s, Store | Assign | Nest | Loop | If) for s in inside)
-        or not any(isinstance(s, Nest | Loop) for s in inside)
         or {loop.name, *start.names, *stop.names} & sets
         or (is_slanted and start != affine.ZERO)
         or not all(_is_private(name, loop.body, outside) for name in assigned_in(loop.body))
@@ -66,7 +81,6 @@ def _nest(loop: Loop, outside: Sequence[Statement], aliases: Mapping[str, str]) 
     body = loop.body
     if start != affine.ZERO:
         body = walk.with_expressions(body, lambda e: _shifted(e, moved))
-    extent = affine.minus(stop, start)
     ranges = (Range(loop.name, extent),)
     if len(body) == 1 and isinstance(body[0], Nest) and not is_slanted:
         return Nest((*ranges, *body[0].ranges), body[0].body)

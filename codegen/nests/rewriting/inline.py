@@ -15,6 +15,7 @@ from outpace.codegen.nests.ir import (
     Apply,
     Expression,
     Load,
+    Loop,
     Nest,
     Op,
     Position,
@@ -22,6 +23,7 @@ from outpace.codegen.nests.ir import (
     Reduce,
     Statement,
     Store,
+    While,
 )
 from outpace.codegen.nests.rewriting.fuse import temporaries, without_unused
 
@@ -29,6 +31,8 @@ Body = tuple[Statement, ...]
 
 LARGEST_STATEMENT = 2000
 """Nodes of an expression beyond which compilers take too long."""
+MOST_REPEATED = 2
+"""Operations that may be done again in every iteration of a sequential loop."""
 _CHEAP = frozenset(
     {
         Op.ADD, Op.SUBTRACT, Op.MULTIPLY, Op.NEGATIVE, Op.ABSOLUTE, Op.WHERE, Op.MINIMUM,
@@ -96,6 +100,8 @@ def _inlined_into(program: Program, store: Store, nest: Statement, rest: Body) -
         return None
     if len(here) > 1 and not _is_cheap(store.value):
         return None
+    if _operations(store.value) > MOST_REPEATED and _in_loop(rest, store.array):
+        return None
     aliases = dependence.aliases(program.body)
     needed = effects_of([replace(nest, body=(replace(store, array="?"),))], aliases)
     last = max((k for k, s in enumerate(rest) if store.array in _loaded(s)), default=-1)
@@ -125,6 +131,15 @@ def _is_cheap(e: Expression) -> bool:
         for part in walk.expressions(e)
         if isinstance(part, Apply)
     )
+
+
+def _operations(e: Expression) -> int:
+    return sum(isinstance(part, Apply) for part in walk.expressions(e))
+
+
+def _in_loop(body: Body, array: str) -> bool:
+    """Whether a sequential loop in these statements loads an array."""
+    return any(isinstance(s, Loop | While) and array in _loaded(s) for s in walk.statements(body))
 
 
 def _by_constant(e: Apply) -> bool:

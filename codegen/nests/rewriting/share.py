@@ -66,12 +66,12 @@ def _shared(body: Body, prefix: str, first: int) -> tuple[int, Body]:
 def _repeated(group: Sequence[Statement], stored: set[str]) -> Expression | None:
     """A largest repeated part of some statements that is computed in any case."""
     counts: Counter[Expression] = Counter()
-    always: list[Expression] = []
+    sure: list[Expression] = []
     for s in group:
         for own in walk.own_expressions(s):
             counts.update(e for e in walk.expressions(own) if isinstance(e, Apply))
-            always += _always(own)
-    found = [e for e in always if counts[e] > 1 and not _is_volatile(e, stored)]
+            sure += always(own)
+    found = [e for e in sure if counts[e] > 1 and not _is_volatile(e, stored)]
     return max(found, key=lambda e: sum(1 for _ in walk.expressions(e)), default=None)
 
 
@@ -84,14 +84,14 @@ def _is_volatile(e: Expression, stored: set[str]) -> bool:
     )
 
 
-def _always(e: Expression) -> Iterator[Expression]:
+def always(e: Expression) -> Iterator[Expression]:
     """Parts that are computed whatever the values are, innermost first."""
     match e:
         case Apply(op=op, operands=operands):
             for operand in operands[:1] if op in _LAZY else operands:
-                yield from _always(operand)
+                yield from always(operand)
         case Cast(operand=operand):
-            yield from _always(operand)
+            yield from always(operand)
         case _:
             pass
     yield e

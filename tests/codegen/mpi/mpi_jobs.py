@@ -63,4 +63,5 @@ def make_job(reference, draft, sizes, ranks, *, exact=True, **params):
         "values": values,
         "expected": expected,
         "exact": exact,
+        "builds": None,
     }

@@ -23,6 +23,7 @@ def compiled(text):
 
 def loaded(job):
     module = types.ModuleType("program")
+    module.BUILDS = job["builds"]
     exec(compiled(job["text"]), module.__dict__)
     vars(module).update(job["params"])
     return module

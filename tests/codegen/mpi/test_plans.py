@@ -10,9 +10,10 @@ from jaxtyping import Float64
 import outpace
 from outpace.codegen.mpi.cost import Machine, cost, ranked
 from outpace.codegen.mpi.drafts import mpi_drafts
-from outpace.codegen.mpi.local import numpy_kernel, renamed
+from outpace.codegen.mpi.local import numpy_kernel
 from outpace.codegen.mpi.patterns import Pattern, recognise
 from outpace.codegen.mpi.plan import Collective, Corners, Exchange, Plan, plans
+from outpace.codegen.mpi.text import beside
 from outpace.errors import ContractError, DraftError
 from outpace.split import Block, Pencil, Reduced, Ring
 
@@ -74,7 +75,11 @@ def mixed(u: Float64[np.ndarray, "y x"]) -> Float64[np.ndarray, "y x"]:
     ("fn", "options", "message"),
     [
         (uncut, {}, "name one, as in split="),
-        (scan, {"split": {"n": Block()}}, "no plans for a scan yet \\(cumsum is used\\)"),
+        (
+            scan,
+            {"split": {"n": Block()}},
+            "no plans for a scan along n yet; cumsum is used in line 2 of scan",
+        ),
         (whole, {"split": {"n": Block()}}, "out does not mention n, which may be cut"),
         (
             smoothed_sum,
@@ -115,6 +120,7 @@ def test_plans_are_what_the_search_space_holds(name):
     found = [
         frozenset((n, v) for n, v in plan.params.items() if n in names)
         for plan in plans(contract, PATTERNS[name], sizes, 4)
+        if plan.depth in next((p.values for p in draft.parameters if p.name == "DEPTH"), (1,))
     ]
     assert len(set(found)) == len(found)
     assert set(found) == space
@@ -141,7 +147,12 @@ def stencil(**changed):
         (stencil(), stencil(grid={"y": 1, "x": 4}), Machine()),  # shorter edges
         (stencil(), stencil(exchange=Exchange.BLOCKING), Machine(alpha=1e-3)),
         (stencil(depth=4), stencil(), Machine(alpha=1e-2)),
-        (stencil(), stencil(depth=4), Machine(alpha=0.0, beta=0.0)),
+        (stencil(depth=4), stencil(), Machine(alpha=0.0, beta=0.0)),  # fewer calls
+        (
+            stencil(grid={"y": 64, "x": 1}, depth=4),
+            stencil(grid={"y": 64, "x": 1}, depth=64),  # blocks of 64 rows
+            Machine(alpha=0.0, beta=0.0),
+        ),
         (stencil(overlap=True), stencil(), Machine(alpha=1e-2)),
     ],
 )
@@ -181,7 +192,15 @@ def test_a_kernel_keeps_clear_of_the_names_around_it():
     source = (
         "def blocks(u):\n    return u.blocks\n\n\ndef kernel(u, out):\n    out[:] = blocks(u)\n"
     )
-    moved = renamed(source, {"blocks", "u"})
+    around = "def blocks():\n    pass\n\n\nu = 1\n"
+    moved = beside(source, around)
     assert moved == source.replace("def blocks", "def serial_blocks").replace("= b", "= serial_b")
     with pytest.raises(DraftError, match="uses the name blocks"):
-        renamed(source.replace("(u", "(blocks").replace("u.", "blocks."), {"blocks"})
+        beside(source.replace("(u", "(blocks").replace("u.", "blocks."), around)
+
+
+def test_a_kernel_may_import_what_the_program_imports():
+    source = "from math import prod\n\n\ndef kernel(u, out):\n    out[:] = prod(u)\n"
+    assert beside(source, "from math import prod, sqrt\n") == source
+    with pytest.raises(DraftError, match="uses the name prod"):
+        beside(source, "from numpy import prod\n")

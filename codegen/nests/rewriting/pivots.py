@@ -1,0 +1,279 @@
+"""Do several steps of a whole-matrix update at once, where each needs only one row and one column.
+
+    for k in 0, n:
+        a[i, j] = f(a[i, j], a[i, k], a[k, j])      for all i, j, from the old a
+
+A step reads the matrix at its own place, and its pivots: row and column k. So the pivots of the
+next few steps are computed first, each as the steps before it leave them, and then every element
+goes through these steps in a register. Shortest paths, transitive closures and eliminations without
+pivoting have this form. Each element is computed by the same operations in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from outpace.codegen.dims import Affine
+from outpace.codegen.nests import affine, walk
+from outpace.codegen.nests.ir import (
+    Allocate,
+    Apply,
+    Array,
+    Assign,
+    Constant,
+    Define,
+    Expression,
+    Load,
+    Loop,
+    Nest,
+    Op,
+    Position,
+    Program,
+    Range,
+    Reduce,
+    Statement,
+    Store,
+    Variable,
+)
+from outpace.codegen.nests.rewriting.fuse import temporaries, without_unused
+
+Body = tuple[Statement, ...]
+Place = tuple[Affine, Affine]
+
+STEPS = 4
+"""Steps that are done at once."""
+
+
+def pivoted(program: Program) -> Program:
+    """The program with such loops at its top level by several steps."""
+    body: list[Statement] = []
+    for s in program.body:
+        found = _update_of(program, s) if isinstance(s, Loop) else None
+        if isinstance(s, Loop) and found is not None:
+            body += _Steps(found, s, walk.unused_prefix(program, f"pivot{len(body)}_")).statements()
+        else:
+            body.append(s)
+    return without_unused(replace(program, body=tuple(body)))
+
+
+# --- Finding ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Update:
+    """One step of a loop.
+
+    Attributes:
+        matrix: What it updates.
+        row: The range of its first index.
+        column: That of its second index.
+        value: What an element becomes.
+        start: First step.
+        stop: End of the steps.
+    """
+
+    matrix: Array
+    row: Range
+    column: Range
+    value: Expression
+    start: Affine
+    stop: Affine
+
+
+def _update_of(program: Program, loop: Loop) -> _Update | None:
+    """The step of a loop that is `copy = f(a, k); a = copy`, if it reads pivots alone."""
+    start, stop = _bound(loop.start), _bound(loop.stop)
+    if loop.step != Constant(1, "int64") or start is None or stop is None or len(loop.body) != 2:
+        return None
+    new, back = (_whole(s) for s in loop.body)
+    nest = loop.body[0]
+    if new is None or back is None or not isinstance(nest, Nest) or len(nest.ranges) != 2:
+        return None
+    shapes = {
+        s.array.name: s.array for s in walk.statements(program.body) if isinstance(s, Allocate)
+    }
+    shapes |= {p.name: p for p in program.parameters if isinstance(p, Array)}
+    copy, matrix = shapes.get(new.array), shapes.get(back.array)
+    if copy is None or matrix is None or copy.name not in temporaries(program.body):
+        return None
+    extents = tuple(r.extent for r in nest.ranges)
+    is_copied = isinstance(back.value, Load) and back.value.array == copy.name
+    loads = [e for e in walk.loads(program.body) if e.array == copy.name]
+    if (
+        not is_copied
+        or len(loads) != 1
+        or loads[0].indices != back.indices
+        or {matrix.shape, copy.shape} != {extents}
+        or matrix.shape[0] != matrix.shape[1]  # else a pivot might not be there
+        or {matrix.dtype, copy.dtype} != {new.value.dtype}
+        or not _reads_pivots(new.value, matrix.name, nest, loop.name)
+    ):
+        return None
+    row, column = nest.ranges
+    return _Update(matrix, row, column, new.value, start, stop)
+
+
+def _bound(e: Expression) -> Affine | None:
+    match e:
+        case Position(value=value):
+            return value
+        case Constant(value=int(value)):
+            return affine.constant(value)
+        case _:
+            return None
+
+
+def _whole(s: Statement) -> Store | None:
+    """The store of a nest that sets an array element by element."""
+    if not isinstance(s, Nest) or len(s.body) != 1 or not isinstance(s.body[0], Store):
+        return None
+    here = tuple(Position(affine.symbol(r.name)) for r in s.ranges)
+    return s.body[0] if s.body[0].indices == here else None
+
+
+def _reads_pivots(value: Expression, matrix: str, nest: Nest, step: str) -> bool:
+    """Whether a value reads the matrix here and in pivots, and at least one of these."""
+    row, column = (Position(affine.symbol(r.name)) for r in nest.ranges)
+    pivot = Position(affine.symbol(step))
+    loads = [e for e in walk.expressions(value) if isinstance(e, Load) and e.array == matrix]
+    places = {e.indices for e in loads}
+    known = {(row, column), (row, pivot), (pivot, column), (pivot, pivot)}
+    return (
+        not any(isinstance(e, Reduce) for e in walk.expressions(value))
+        and places <= known
+        and bool(places & {(row, pivot), (pivot, column)})
+    )
+
+
+# --- Rewriting ----------------------------------------------------------------------------------
+
+
+class _Steps:
+    """Writes a loop by several steps."""
+
+    def __init__(self, update: _Update, loop: Loop, prefix: str) -> None:
+        self._update = update
+        self._loop = loop
+        self._prefix = prefix
+        self._first = ""  # the step with which a block begins
+        self._nests = 0
+
+    def statements(self) -> Body:
+        """Arrays for pivots, whole blocks of steps, and what remains."""
+        u = self._update
+        first, rest = f"{self._prefix}first", f"{self._prefix}rest"
+        shape = u.matrix.shape[:1]
+        made = [
+            Allocate(Array(self._pivot(kind, s), u.matrix.dtype, shape))
+            for s in range(STEPS)
+            for kind in ("row", "column")
+        ]
+        end = f"{self._prefix}end"
+        stop, many = Position(affine.symbol(end)), Constant(STEPS, "int64")
+        return (
+            *made,
+            Define(end, self._end()),
+            Loop(first, self._loop.start, stop, many, self._block(first, STEPS)),
+            Loop(rest, stop, self._loop.stop, self._loop.step, self._block(rest, 1)),
+        )
+
+    def _block(self, first: str, steps: int) -> Body:
+        """So many steps: their pivots, and then all elements."""
+        self._first = first
+        return (*(part for s in range(steps) for part in self._pivots(s)), self._main(steps))
+
+    def _end(self) -> Expression:
+        """Where the steps end that make whole blocks."""
+        u = self._update
+        count = Position(affine.minus(u.stop, u.start))
+        blocks = _integers(Op.FLOOR_DIVIDE, count, Constant(STEPS, "int64"))
+        some = _integers(Op.MAXIMUM, blocks, Constant(0, "int64"))
+        steps = _integers(Op.MULTIPLY, some, Constant(STEPS, "int64"))
+        return _integers(Op.ADD, steps, Position(u.start))
+
+    def _pivots(self, step: int) -> Body:
+        """Row and column of a step, as the steps before it leave them."""
+        u, at = self._update, self._at(step)
+        row, column = self._index(u.row), self._index(u.column)
+        places = ((column, (at, affine.symbol(column.name))), (row, (affine.symbol(row.name), at)))
+        return tuple(
+            Nest((r,), self._done(step, place, self._pivot(kind, step), affine.symbol(r.name)))
+            for kind, (r, place) in zip(("row", "column"), places, strict=True)
+        )
+
+    def _main(self, steps: int) -> Nest:
+        """All steps of a block for every element."""
+        u = self._update
+        ranges = (self._index(u.row), self._index(u.column))
+        place = tuple(affine.symbol(r.name) for r in ranges)
+        return Nest(ranges, self._done(steps, place, u.matrix.name, *place))
+
+    def _index(self, like: Range) -> Range:
+        """A range of its own for a nest."""
+        self._nests += 1
+        return replace(like, name=f"{self._prefix}at{self._nests}")
+
+    def _done(self, steps: int, place: Place, array: str, *target: Affine) -> Body:
+        """An element of the matrix, taken through the first steps of a block and stored."""
+        u = self._update
+        value: Expression = Load(u.matrix.name, _positions(place), u.matrix.dtype)
+        body: list[Statement] = []
+        for s in range(steps):
+            name = f"{self._prefix}{array}_after{s}"
+            body.append(Assign(name, value))
+            value = self._step(s, place, Variable(name, u.matrix.dtype))
+        return (*body, Store(array, _positions(target), value))
+
+    def _step(self, step: int, place: Place, last: Expression) -> Expression:
+        """The value of a step at some place, from pivots and the value before."""
+        u = self._update
+        names = (u.row.name, u.column.name, self._loop.name)
+        row, column = place
+        pivot = self._at(step)
+        at = dict(zip(names, (row, column, pivot), strict=True))
+        row_here, column_here, pivot_here = (Position(affine.symbol(name)) for name in names)
+
+        def change(e: Expression) -> Expression:
+            if not isinstance(e, Load) or e.array != u.matrix.name:
+                return e
+            if e.indices == (row_here, column_here):
+                return last
+            if e.indices == (pivot_here, column_here):
+                return Load(self._pivot("row", step), _positions((column,)), e.dtype)
+            which = pivot if e.indices == (pivot_here, pivot_here) else row
+            return Load(self._pivot("column", step), _positions((which,)), e.dtype)
+
+        return _moved(u.value, change, at)
+
+    def _at(self, step: int) -> Affine:
+        return affine.plus(affine.symbol(self._first), affine.constant(step))
+
+    def _pivot(self, kind: str, step: int) -> str:
+        return f"{self._prefix}{kind}{step}"
+
+
+def _moved(e: Expression, change: walk.Rewrite, at: Mapping[str, Affine]) -> Expression:
+    """The expression with its loads of the matrix changed and all others moved."""
+    kept: list[Expression] = []
+
+    def outer(part: Expression) -> Expression:
+        changed = change(part)
+        if changed is not part:
+            kept.append(changed)
+            return Variable(f" {len(kept) - 1}", part.dtype)  # a name that nothing has
+        return part
+
+    def inner(part: Expression) -> Expression:
+        is_kept = isinstance(part, Variable) and part.name.startswith(" ")
+        return kept[int(part.name)] if is_kept and isinstance(part, Variable) else part
+
+    return walk.rewritten(walk.shifted(walk.rewritten(e, outer), at), inner)
+
+
+def _positions(place: tuple[Affine, ...]) -> tuple[Expression, ...]:
+    return tuple(Position(index) for index in place)
+
+
+def _integers(op: Op, left: Expression, right: Expression) -> Expression:
+    return Apply(op, (left, right), "int64")
