@@ -35,7 +35,7 @@ def fit_arguments(contract: Contract, values: Mapping[str, Any]) -> list[Any]:
         Unfit: An argument is not what the contract says.
     """
     return [
-        _fit_array(a, values[a.name]) if a.is_array else _fit_scalar(a, values[a.name])
+        _fit_array(a, values[a.name]) if a.is_array else fit_scalar(a, values[a.name])
         for a in contract.arguments
     ]
 
@@ -76,7 +76,8 @@ def is_narrow(dtype: str) -> bool:
     return dtype not in ("bool", "int64", "float64", "complex128")
 
 
-def _fit_scalar(argument: Argument, value: Any) -> Any:
+def fit_scalar(argument: Argument, value: Any) -> Any:
+    """A scalar as kernels take it; raises `Unfit` where it is not what the contract says."""
     dtype = np.dtype(argument.dtype)
     if isinstance(value, np.generic) and value.dtype == dtype:
         value = value.item()

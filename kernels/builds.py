@@ -28,7 +28,7 @@ from outpace import environment
 from outpace.codec import content_hash
 from outpace.errors import EnvironmentError_
 from outpace.kernels import target
-from outpace.kernels.languages import language_named
+from outpace.kernels.languages import ON_A_GPU, OPTIONAL, language_named
 from outpace.kernels.languages.base import BuildError, Kernel, Language
 from outpace.model import Contract, Variant
 
@@ -43,8 +43,13 @@ class _Manifest(msgspec.Struct):
     files: dict[str, str]
 
 
-def load_promoted(variant: Variant, contract: Contract) -> Kernel:
+def load_promoted(variant: Variant, contract: Contract, *, on_gpu: bool = False) -> Kernel:
     """The kernel of a promotion, for the process of the caller; compiled where nobody has.
+
+    Args:
+        variant: Of the promotion.
+        contract: Of its reference.
+        on_gpu: Whether it takes arrays on a GPU.
 
     Raises:
         BuildError: It does not compile, or what was compiled cannot be loaded.
@@ -59,10 +64,11 @@ def load_promoted(variant: Variant, contract: Contract) -> Kernel:
                 f"OUTPACE_BUILDS={given} holds no intact build of it for this machine; run "
                 f"`outpace build --into {given}` on a machine of this kind"
             )
-        return _load(given / name, variant, contract)
+        return _load(given / name, variant, contract, on_gpu=on_gpu)
     roots = _roots()
     found = next((root / name for root in roots if _is_intact(root / name)), None)
-    return _load(found or _made(_first_writable(roots), variant, contract), variant, contract)
+    folder = found or _made(_first_writable(roots), variant, contract)
+    return _load(folder, variant, contract, on_gpu=on_gpu)
 
 
 def build(variant: Variant, contract: Contract, into: Path | None = None) -> Path:
@@ -87,15 +93,22 @@ def _name(variant: Variant, contract: Contract) -> str:
     """
     here = target.hardware()
     told = [variant.hash, contract, here.architecture, here.cpu, os.confstr("CS_GNU_LIBC_VERSION")]
-    if language_named(variant.draft.language).runs_to_build:
+    language = variant.draft.language
+    if language in ON_A_GPU:
+        told += [here.gpu, here.driver]
+    if language in OPTIONAL or language_named(language).runs_to_build:
         versions = target.current_target().versions
-        told += [versions.get(n, "") for n in target.toolchain(variant.draft.language)]
+        told += [versions.get(n, "") for n in target.toolchain(language)]
         told.append(sys.version_info[:2])
     return f"{variant.hash}-{content_hash(told)}"
 
 
-def _load(folder: Path, variant: Variant, contract: Contract) -> Kernel:
+def _load(folder: Path, variant: Variant, contract: Contract, *, on_gpu: bool) -> Kernel:
     language = language_named(variant.draft.language)
+    if on_gpu:
+        from outpace.kernels.languages.cuda import CUDA  # noqa: PLC0415  (only where there is one)
+
+        return CUDA.load_on_gpu(_source(folder, language), contract, folder)
     return language.load(_source(folder, language), contract, folder)
 
 

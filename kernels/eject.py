@@ -12,7 +12,7 @@ from outpace.codegen.dims import parse_dim, sizes_text
 from outpace.codegen.reference import Reference
 from outpace.errors import StorageError, UsageError
 from outpace.kernels import ejected
-from outpace.kernels.languages import language_named
+from outpace.kernels.languages import OPTIONAL, language_named
 from outpace.kernels.languages.base import parse_draft
 from outpace.kernels.promotions import RECORD, StoredPromotion
 from outpace.kernels.serve import returns_of
@@ -43,7 +43,7 @@ def eject(reference: Reference, promotions: Sequence[StoredPromotion], folder: P
     if folder.exists():
         raise UsageError(f"{folder} exists; remove it, or choose another folder with --out")
     for stored in promotions:
-        _refuse_complex(reference.contract, stored.promotion)
+        _refuse_misfits(reference.contract, stored.promotion)
     files = {
         "__init__.py": _init_text(reference, promotions),
         _RUNTIME: Path(ejected.__file__).read_text(encoding="utf-8"),
@@ -64,7 +64,13 @@ def eject(reference: Reference, promotions: Sequence[StoredPromotion], folder: P
     return sorted(folder / name for name in files)
 
 
-def _refuse_complex(contract: Contract, promotion: Promotion) -> None:
+def _refuse_misfits(contract: Contract, promotion: Promotion) -> None:
+    """Refuse kernels that a package of files alone could not call."""
+    if promotion.variant.draft.language in OPTIONAL:
+        raise UsageError(
+            f"a kernel in {promotion.variant.draft.language} needs its compiler where it is "
+            "installed; promote one in another language with --language"
+        )
     scalars = [a.name for a in contract.arguments if not a.is_array and "complex" in a.dtype]
     if promotion.variant.draft.language == "c" and scalars:
         raise UsageError(

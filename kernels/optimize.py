@@ -15,6 +15,7 @@ from outpace.model import Tolerance
 from outpace.split import Reduced, Split
 
 if TYPE_CHECKING:
+    from outpace.kernels.distribute import Distributed
     from outpace.kernels.serve import Explanation, Server
 
 R = TypeVar("R")
@@ -75,6 +76,23 @@ class OptimizedFunction(Generic[R]):
             ContractError: The annotation is missing or wrong.
         """
         return self._serving().explain(args, kwargs)
+
+    def distribute(self, comm: Any) -> Distributed:
+        """The same function for arrays that are cut over the ranks of an MPI job.
+
+        All ranks call it together. It runs the promotion for this number of ranks, or, with a
+        warning on rank 0, the default plan; calls of the function itself are as before. With
+        OUTPACE_DISABLE on any rank, rank 0 gathers the arguments and runs the reference.
+
+        Args:
+            comm: A communicator of mpi4py, or one of `outpace.tuner.simcomm`. It is duplicated.
+
+        Raises:
+            ContractError: The contract has no `split`, or ranks have other sources.
+        """
+        from outpace.kernels.distribute import Distributed  # noqa: PLC0415
+
+        return Distributed(self.reference, comm)
 
     def reload(self) -> None:
         """Look for promotions again at the next call."""

@@ -30,9 +30,11 @@ from outpace.errors import CodecError, NewerSchemaError, OutpaceError, StorageEr
 from outpace.kernels.durable import make_folder, sync_folder
 from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import parse_draft, render_draft
-from outpace.model import Promotion, PromotionKey, Target, Workload
+from outpace.model import Promotion, PromotionKey, Residence, Target, Workload
 
 RECORD = "promotion.json"
+WHOLE, BLOCKS, ON_GPU = "C", "C blocks", "C on a GPU"
+"""Layouts of arrays: whole ones, the own blocks of ranks, and whole ones in a GPU's memory."""
 _DRAFT_STEM = "draft"
 _KEY_FOLDER = re.compile(r"[0-9a-f]{16}")
 _PASSED_OVER = {"__pycache__", "node_modules", "site-packages"}
@@ -62,9 +64,19 @@ class StoredPromotion:
 
 
 def key_for(
-    reference: Reference, target: Target, workloads: Sequence[Workload] = (), ranks: int = 1
+    reference: Reference,
+    target: Target,
+    workloads: Sequence[Workload] = (),
+    ranks: int | None = None,
 ) -> PromotionKey:
     """The key of a promotion that was confirmed on these workloads.
+
+    Args:
+        reference: What is promoted for.
+        target: Where.
+        workloads: The confirmed problem sizes.
+        ranks: Number of MPI ranks of a program that works on blocks of arrays; None for a kernel
+            that takes them whole, which is another thing than a program on one rank.
 
     Raises:
         ContractError: The annotations are wrong, or the source is not available.
@@ -75,11 +87,17 @@ def key_for(
     return PromotionKey(
         source_hash=reference.source_hash,
         dtypes=(*inputs, *outputs),
-        layout="C",
+        layout=_layout(reference, ranks),
         target=target.key,
-        ranks=ranks,
+        ranks=ranks or 1,
         sizes=tuple(sizes),
     )
+
+
+def _layout(reference: Reference, ranks: int | None) -> str:
+    if reference.residence is Residence.DEVICE:
+        return ON_GPU
+    return WHOLE if ranks is None else BLOCKS
 
 
 def folder_for(reference: Reference, override: Path | None = None) -> Path:

@@ -8,9 +8,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import log
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,9 +33,13 @@ from outpace.kernels.arguments import (
 from outpace.kernels.dispatcher import Dispatcher, Entry, Key, Returns, generate, is_size
 from outpace.kernels.forking import GUARD
 from outpace.kernels.languages.base import Kernel
+from outpace.kernels.nearness import covers, is_refused, nearest, outside
 from outpace.kernels.promotions import PromotionWarning, StoredPromotion
 from outpace.kernels.unpacking import adopting_fields, declined, unpacking
-from outpace.model import Evidence, Promotion, Variant
+from outpace.model import Contract, Evidence, Promotion, Variant
+
+if TYPE_CHECKING:
+    from outpace.kernels.gpu.serving import DeviceServer
 
 _KNOWN_SIZES = 1024
 """Decisions kept per function; a loop over ever new sizes starts over rather than grows."""
@@ -84,6 +87,8 @@ class Offer:
 
     served: tuple[Served, ...] = ()
     refusals: tuple[str, ...] = ()
+    on_gpu: tuple[StoredPromotion, ...] = ()
+    """Of arrays on a GPU; loaded when they are first called."""
 
 
 DISABLED = Offer(refusals=("OUTPACE_DISABLE is set",))
@@ -103,6 +108,11 @@ class Server:
         self._known: dict[Key, Entry] = {}
         self._returns = returns_of(reference)
         self._signature = inspect.signature(reference.written)
+        self._on_gpu: DeviceServer | None = None
+        if offer.on_gpu:
+            from outpace.kernels.gpu.serving import DeviceServer  # noqa: PLC0415  (few need it)
+
+            self._on_gpu = DeviceServer(reference, offer.on_gpu)
         slow = declined if reference.structures else self._slow
         self._dispatcher: Dispatcher = generate(
             self.contract, self._returns, self._known, self._decide, slow
@@ -112,6 +122,8 @@ class Server:
 
     def _fast_path(self) -> Callable[..., Any]:
         reference, dispatch = self.reference, self._dispatcher.fast
+        if self._on_gpu is not None and not self._offer.served:
+            return lambda *args: self._slow(args, {}, None)
         if not self._offer.served and reference.structures:
             return adopting_fields(reference, self._slow)
         if not self._offer.served:
@@ -136,6 +148,8 @@ class Server:
             ContractError: See `adopted`.
         """
         _, values = self._bind(args, kwargs)
+        if self._on_gpu is not None and self._on_gpu.takes(values):
+            return _explained(self._on_gpu, values)
         if not self._offer.served:
             return Explanation(None, "; ".join(self._offer.refusals))
         try:
@@ -144,7 +158,7 @@ class Server:
             served, evidence = self._select(self._sizes(self._key(fitted)))
         except Unfit as reason:
             return Explanation(None, str(reason))
-        return _explanation(served, evidence)
+        return _explanation(served.stored, evidence)
 
     def forget(self) -> None:
         """Drop the decisions for known sizes (in a forked child)."""
@@ -182,6 +196,8 @@ class Server:
         except TypeError:
             return self.reference.written(*args, **kwargs)  # raises what people know from Python
         args, kwargs = bound.args, bound.kwargs
+        if self._on_gpu is not None and self._on_gpu.takes(values):
+            return self._run_on_gpu(self._on_gpu, bound, values, out)
         given = None if out is None else check_out(self.contract, out, self._returns.is_tuple)
         if given is not None:
             check_out_shapes(self.contract, given, bind_sizes(self.contract, values))
@@ -198,7 +214,24 @@ class Server:
             np.empty(shape, o.dtype) for shape, o in zip(shapes, self.contract.outputs, strict=True)
         ]
         kernel(*fitted, *outputs)
-        return self._returned(outputs) if out is None else out
+        return returned(self.contract, self._returns, outputs) if out is None else out
+
+    def _run_on_gpu(
+        self,
+        server: DeviceServer,
+        bound: inspect.BoundArguments,
+        values: Mapping[str, Any],
+        out: Any,
+    ) -> Any:
+        """A call with arrays on a GPU: by a promotion, else by the reference as it is."""
+        wanted = out if out is None or self._returns.is_tuple else (out,)
+        try:
+            outputs = server.run(values, wanted)
+        except Unfit as reason:
+            if out is not None:
+                raise ContractError(f"out= needs a promotion for this call: {reason}") from reason
+            return self.reference.written(*bound.args, **bound.kwargs)
+        return returned(self.contract, self._returns, outputs) if out is None else out
 
     def _by_reference(
         self,
@@ -228,17 +261,6 @@ class Server:
         if any(value is not given[name] for name, value in values.items()):
             bound.arguments.update(put_together(structures, values))
         return bound, values
-
-    def _returned(self, outputs: Sequence[Array]) -> Any:
-        parts = [
-            (array.item() if python else array[0]) if output.scalar else array
-            for array, output, python in zip(
-                outputs, self.contract.outputs, self._returns.python_scalar, strict=True
-            )
-        ]
-        if self._returns.is_tuple:
-            return tuple(parts)
-        return parts[0] if parts else None
 
     # --- Decisions ------------------------------------------------------------------------------
 
@@ -298,16 +320,15 @@ class Server:
             if covers(evidence.workload.sizes, sizes)
         ]
         if not near:
-            raise Unfit(_outside(sizes, self._offer.served))
-        usable = [pair for pair in near if not _is_refused(pair[0].promotion, sizes)]
+            raise Unfit(outside(sizes, self._offer.served))
+        usable = [pair for pair in near if not is_refused(pair[0].promotion, sizes)]
         if not usable:
             raise Unfit(f"the reference raised at size {sizes_text(sizes)} while it was judged")
         if GUARD.threads_lost:
             usable = [pair for pair in usable if not pair[0].threaded]
         if not usable:
             raise Unfit("this process was forked from one that had run a threaded kernel")
-        newest = sorted(usable, key=lambda pair: pair[0].promotion.created, reverse=True)
-        return min(newest, key=lambda pair: _distance(pair[1].workload.sizes, sizes))
+        return nearest(usable, sizes)
 
 
 # --- What can be served -------------------------------------------------------------------------
@@ -326,9 +347,12 @@ def find_offer(reference: Reference) -> Offer:
         searched = " or in ".join(str(folder) for folder in promotions.folders_of(reference))
         return Offer(refusals=(f"there is no promotion in {searched}; `outpace tune` makes one",))
     served, refusals = [], [f"a promotion is ignored: {why}" for why in ignored]
+    on_gpu: list[StoredPromotion] = []
     for candidate in stored:
-        reason = _unsuitable(reference, candidate.promotion)
-        if reason is None:
+        if candidate.promotion.key.layout == promotions.ON_GPU:
+            reason = unsuitable(reference.on_gpu(), candidate.promotion)
+            on_gpu += [candidate] if reason is None else []
+        elif (reason := unsuitable(reference, candidate.promotion)) is None:
             try:
                 served.append(_load(reference, candidate))
             except Exception as error:  # noqa: BLE001  (a draft may raise anything)
@@ -336,14 +360,22 @@ def find_offer(reference: Reference) -> Offer:
                 _warn(candidate, f"{reason}; the reference is served")
         if reason is not None:
             refusals.append(f"promotion {candidate.path} is not served: {reason}")
-    return Offer(tuple(served), tuple(refusals))
+    if on_gpu and not served:
+        refusals.append("the promotions for this machine are for arrays on a GPU")
+    return Offer(tuple(served), tuple(refusals), tuple(on_gpu))
 
 
-def _unsuitable(reference: Reference, promotion: Promotion) -> str | None:
-    """Why a promotion does not hold for this source in this process, or None."""
+def unsuitable(reference: Reference, promotion: Promotion, ranks: int | None = None) -> str | None:
+    """Why a promotion does not hold for this source in this process, or None.
+
+    Args:
+        reference: The function as it is now.
+        promotion: Made for it.
+        ranks: Of the job over which the function is spread; None for a call in one process.
+    """
     workloads = [evidence.workload for evidence in promotion.evidence]
     try:
-        key = promotions.key_for(reference, target.hardware(), workloads)
+        key = promotions.key_for(reference, target.hardware(), workloads, ranks)
     except ContractError as error:  # the source cannot be read, so nothing is known to match it
         return str(error)
     if promotion.key.source_hash != key.source_hash:
@@ -351,19 +383,28 @@ def _unsuitable(reference: Reference, promotion: Promotion) -> str | None:
     if promotion.key.target != key.target:
         there = promotion.target
         return f"it was made on another machine ({there.cpu}, {there.cores} cores)"
-    if promotion.key.ranks != key.ranks:
-        return f"it is for {promotion.key.ranks} ranks"
+    if (reason := _other_ranks(promotion, ranks)) is not None:
+        return reason
     if promotion.key != key or slots(promotion.contract) != slots(reference.contract):
         return "the contract of the function has changed since; tune again"
     return None
 
 
+def _other_ranks(promotion: Promotion, ranks: int | None) -> str | None:
+    if promotion.key.ranks != (ranks or 1):
+        return f"it is for {promotion.key.ranks} ranks"
+    is_spread = promotion.variant.draft.language == "mpi"
+    if is_spread and ranks is None:
+        return "it is a program for MPI ranks"
+    return None if is_spread or ranks is None else "it is no program for MPI ranks"
+
+
 def _load(reference: Reference, stored: StoredPromotion) -> Served:
     variant = stored.promotion.variant
     kernel = builds.load_promoted(variant, reference.contract)
-    differences = _differences(stored.promotion)
-    if differences:
-        _warn(stored, f"it was made with other tools ({'; '.join(differences)}); tune again")
+    changes = differences(stored.promotion)
+    if changes:
+        _warn(stored, f"it was made with other tools ({'; '.join(changes)}); tune again")
     return Served(stored, kernel, runs_threads(variant))
 
 
@@ -374,7 +415,7 @@ def runs_threads(variant: Variant) -> bool:
     return bool(variant.draft.flags.get("parallel")) or any(m in source for m in _THREAD_MARKS)
 
 
-def _differences(promotion: Promotion) -> list[str]:
+def differences(promotion: Promotion) -> list[str]:
     """Tools of the promotion's language that have another version here.
 
     One that is absent has had no part: what it makes was built elsewhere.
@@ -404,54 +445,34 @@ def returns_of(reference: Reference) -> Returns:
     return Returns(is_tuple, python if reference.contract.outputs else ())
 
 
-# --- Sizes --------------------------------------------------------------------------------------
+def returned(contract: Contract, returns: Returns, outputs: Sequence[Array]) -> Any:
+    """The output arrays of a kernel as the function would return them."""
+    parts = [
+        (array.item() if python else array[0]) if output.scalar else array
+        for array, output, python in zip(
+            outputs, contract.outputs, returns.python_scalar, strict=True
+        )
+    ]
+    if returns.is_tuple:
+        return tuple(parts)
+    return parts[0] if parts else None
 
 
-def covers(confirmed: Mapping[str, int], sizes: Mapping[str, int]) -> bool:
-    """Whether every size is within 0.5 to 2 times its confirmed value."""
-    return all(_is_near(n, sizes[name]) for name, n in confirmed.items())
+def _explained(server: DeviceServer, values: Mapping[str, Any]) -> Explanation:
+    try:
+        stored, evidence = server.select(values)
+    except Unfit as reason:
+        return Explanation(None, str(reason))
+    return _explanation(stored, evidence)
 
 
-def _is_near(confirmed: int, size: int) -> bool:
-    if confirmed == 0 or (confirmed < 0) != (size < 0):
-        return size == confirmed
-    return abs(confirmed) <= 2 * abs(size) and abs(size) <= 2 * abs(confirmed)
-
-
-def _distance(confirmed: Mapping[str, int], sizes: Mapping[str, int]) -> float:
-    """Sum over the sizes of |log(size / confirmed)|; zeros only ever meet zeros."""
-    return sum(abs(log(sizes[name] / n)) for name, n in confirmed.items() if n)
-
-
-def _is_refused(promotion: Promotion, sizes: Mapping[str, int]) -> bool:
-    return any(refused.items() <= sizes.items() for refused in promotion.refused_sizes)
-
-
-def _outside(sizes: Mapping[str, int], served: Sequence[Served]) -> str:
-    """Why no promotion covers these sizes: the sizes that no workload comes near, else all."""
-    workloads = [e.workload for s in served for e in s.promotion.evidence]
-    far = {
-        name: size
-        for name, size in sizes.items()
-        if not any(_is_near(w.sizes[name], size) for w in workloads if name in w.sizes)
-    }
-    blamed = far or dict(sizes)
-    confirmed = "; ".join(
-        sizes_text({name: w.sizes[name] for name in blamed if name in w.sizes}) for w in workloads
-    )
-    return (
-        f"size {sizes_text(blamed)} is outside 0.5 to 2 times of every confirmed workload "
-        f"({confirmed})"
-    )
-
-
-def _explanation(served: Served, evidence: Evidence) -> Explanation:
-    promotion, speedup = served.promotion, evidence.speedup
+def _explanation(stored: StoredPromotion, evidence: Evidence) -> Explanation:
+    promotion, speedup = stored.promotion, evidence.speedup
     recorded = ", ".join(f"{n} {v}" for n, v in sorted(promotion.target.versions.items()))
     notes = [f"made with {recorded}"] if recorded else []
-    notes += [f"made with {difference}" for difference in _differences(promotion)]
+    notes += [f"made with {difference}" for difference in differences(promotion)]
     return Explanation(
-        served.stored.path,
+        stored.path,
         f"{promotion.variant.label}, {speedup.median:.1f}x "
         f"[{speedup.low:.1f}, {speedup.high:.1f}] on workload {evidence.workload.name}",
         tuple(notes),

@@ -25,8 +25,13 @@ _VECTOR_EXTENSIONS = (
 )
 """Flag in /proc/cpuinfo and the name people use, best first."""
 
-_LIBRARIES = ("llvmlite", "msgspec", "numba", "numpy")
-_TOOLCHAINS = {"numba": ("numba", "llvmlite"), "c": ("cc",)}
+_LIBRARIES = ("llvmlite", "msgspec", "numba", "numpy", "pythran")
+_TOOLCHAINS = {
+    "numba": ("numba", "llvmlite"),
+    "c": ("cc",),
+    "pythran": ("pythran", "numpy"),
+    "cuda": ("nvrtc",),
+}
 
 
 @lru_cache(maxsize=1)
@@ -35,7 +40,10 @@ def hardware() -> Target:
 
     Read once per process: cores that are taken away later do not change the key.
     """
-    return read_hardware(Path("/"))
+    found = read_hardware(Path("/"))
+    if found.gpu is None and Path("/dev/nvidiactl").exists():  # in a container without its files
+        return msgspec.structs.replace(found, **_asked_of_driver())
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -133,6 +141,17 @@ def _nvidia(driver: Path) -> tuple[str | None, str | None]:
     return name, version.group(1) if version else None
 
 
+def _asked_of_driver() -> dict[str, str]:
+    """Name of the first GPU and the CUDA version of its driver; nothing where it has none."""
+    from outpace.kernels.gpu.device import find_device  # noqa: PLC0415  (loads the driver)
+
+    try:
+        device = find_device()
+    except EnvironmentError_:
+        return {}
+    return {"gpu": device.name, "driver": f"CUDA {device.driver.partition('.')[0]}"}
+
+
 def _versions() -> dict[str, str]:
     import importlib.metadata  # noqa: PLC0415  (costs 40 ms that serving must not pay)
 
@@ -142,8 +161,8 @@ def _versions() -> dict[str, str]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    compiler = _compiler_version()
-    return versions if compiler is None else {**versions, "cc": compiler}
+    found = {"cc": _compiler_version(), "nvrtc": _nvrtc_version()}
+    return versions | {name: version for name, version in found.items() if version is not None}
 
 
 def _compiler_version() -> str | None:
@@ -152,5 +171,15 @@ def _compiler_version() -> str | None:
 
     try:
         return find_compiler().version
+    except EnvironmentError_:
+        return None
+
+
+def _nvrtc_version() -> str | None:
+    """Of the compiler for GPUs, or None where there is none."""
+    from outpace.kernels.languages.nvrtc import find_nvrtc  # noqa: PLC0415
+
+    try:
+        return find_nvrtc().version
     except EnvironmentError_:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,15 +15,23 @@ from outpace.codegen.llm.options import ModelOptions
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, UsageError
 from outpace.kernels import promotions as store
-from outpace.kernels.languages import LANGUAGES, language_named, languages_here
+from outpace.kernels.languages import (
+    LANGUAGES,
+    ON_A_GPU,
+    OPTIONAL,
+    language_named,
+    languages_here,
+)
+from outpace.kernels.languages.mpi import MPI
 from outpace.kernels.promotions import StoredPromotion
 from outpace.kernels.target import current_target
-from outpace.model import Draft, Promotion, Speedup, Status, Target, Trial, Workload
+from outpace.model import Draft, Promotion, Residence, Speedup, Status, Target, Trial, Workload
 from outpace.tuner.campaign import Budget, Campaign
 from outpace.tuner.check import CheckResult, check
 from outpace.tuner.drafting import choose, draft_rounds, open_drafter
 from outpace.tuner.events import QUIET, Message, Observer
 from outpace.tuner.journal import CampaignEnded, CampaignStarted, Journal, campaign_id
+from outpace.tuner.mpi.measured import RankTimes
 from outpace.tuner.search import DEFAULT, refuse_unknown
 from outpace.tuner.worth import Worth, worth_of
 
@@ -65,6 +74,8 @@ class Result:
     """What drafting by a model cost, earlier runs of the campaign included; None without one."""
     worth: Worth | None = None
     """What several rounds with a model have brought against a single one; None without one."""
+    measured: tuple[RankTimes, ...] = ()
+    """For programs on ranks: what their confirmations have measured, promoted or not."""
 
     @property
     def cost_per_promotion(self) -> float | None:
@@ -102,6 +113,8 @@ def tune(
     accept_risk: bool = False,
     model: ModelOptions | None = None,
     strategy: str = DEFAULT,
+    on_gpu: bool = False,
+    ranks: Sequence[int] = (),
 ) -> Result:
     """Draft, check and time variants of a reference, and promote what is confirmed faster.
 
@@ -118,6 +131,8 @@ def tune(
         accept_risk: Run drafts of a model even below isolation grade B.
         model: Which model the drafter `openai` or `vllm` asks, and what it may spend.
         strategy: How to search the parameters of a draft; see `outpace.tuner.search`.
+        on_gpu: Tune for arrays that are on the GPU already, such as CuPy's, instead of NumPy's.
+        ranks: Numbers of MPI ranks, for the language `mpi`; empty for as many as there are cores.
 
     Raises:
         ContractError: The annotation is wrong, or the reference cannot be judged.
@@ -126,7 +141,15 @@ def tune(
         EnvironmentError_: The model's server does not answer.
     """
     truth = _reference_of(reference)
-    choice = choose(drafter, languages or _languages_here(observer), model)
+    if ranks or MPI.name in languages:
+        _refuse_beside_ranks(drafter, languages)
+        from outpace.tuner.mpi.tuning import Options, tune_on_ranks  # noqa: PLC0415  (uses this)
+
+        options = Options(workloads, budget or Budget(), fresh, promoted, observer, accept_risk)
+        return tune_on_ranks(truth, ranks or (len(os.sched_getaffinity(0)),), options)
+    if on_gpu:
+        truth, languages = truth.on_gpu(), languages or ON_A_GPU
+    choice = choose(drafter, languages or _languages_here(observer, model), model)
     with open_campaign(
         truth,
         choice.identity,
@@ -148,9 +171,23 @@ def tune(
         return replace(result, spent=drafting.spent, worth=worth)
 
 
-def _languages_here(observer: Observer) -> tuple[str, ...]:
+def _refuse_beside_ranks(drafter: str, languages: Sequence[str]) -> None:
+    """Raise UsageError unless only programs for ranks are wanted, by the built-in drafter."""
+    if tuple(languages) != (MPI.name,):
+        raise UsageError(
+            "numbers of ranks belong to the language mpi, which is tuned by itself: give "
+            "--language mpi --ranks 1,2, and tune other languages without --ranks"
+        )
+    if drafter != "builtin":
+        raise UsageError(
+            f"programs for ranks are drafted by builtin, not {drafter}; `outpace judge FILE.py:fn "
+            "DRAFT --language mpi --ranks 2` judges one that somebody else wrote"
+        )
+
+
+def _languages_here(observer: Observer, model: ModelOptions | None) -> tuple[str, ...]:
     """All languages that can be built here; what the others lack is told."""
-    here = languages_here()
+    here = languages_here(optional=model is None)
     for name in LANGUAGES:
         if name not in here:
             observer.notice(Message(f"no drafts in {name}: {language_named(name).unavailable()}"))
@@ -167,6 +204,7 @@ def judge(
     observer: Observer = QUIET,
     screened: bool = True,
     accept_risk: bool = False,
+    on_gpu: bool = False,
 ) -> Result:
     """Judge one draft, and promote it if it is confirmed faster.
 
@@ -179,17 +217,18 @@ def judge(
         observer: Receives events.
         screened: Skip the confirmation of a draft that screening showed to be slower.
         accept_risk: Run the draft of a model even below isolation grade B.
+        on_gpu: As of `tune`.
 
     Raises:
         ContractError: The annotation is wrong, or the reference cannot be judged.
         StorageError: Journal or promotion cannot be written.
     """
-    truth = _reference_of(reference)
-    refuse_unavailable(draft.language)
+    truth = _reference_of(reference).on_gpu() if on_gpu else _reference_of(reference)
+    refuse_unavailable(draft.language, truth.residence)
     chosen = workloads_of(truth, workloads)
     if not dry_run:
         _prepare_folder(truth, promoted, observer)
-    with _journal(truth, f"judge:{draft.hash}", fresh=True) as journal:
+    with open_journal(truth, f"judge:{draft.hash}", fresh=True) as journal:
         campaign = Campaign(
             truth,
             current_target(),
@@ -243,10 +282,10 @@ def open_campaign(
     """
     refuse_unknown(strategy)
     for language in languages:
-        refuse_unavailable(language)
+        refuse_unavailable(language, reference.residence)
     chosen = workloads_of(reference, workloads)
     _prepare_folder(reference, promoted, observer)
-    with _journal(reference, drafter, fresh=fresh, folder=journals) as journal:
+    with open_journal(reference, drafter, fresh=fresh, folder=journals) as journal:
         yield Campaign(
             reference,
             current_target(),
@@ -314,10 +353,13 @@ def _result(
     )
 
 
-def _journal(
+def open_journal(
     reference: Reference, drafter: str, *, fresh: bool, folder: Path | None = None
 ) -> Journal:
+    """The journal of a campaign, in which a run begins; arguments as of `open_campaign`."""
     target = current_target()
+    if reference.residence is Residence.DEVICE:
+        drafter = f"{drafter} on the GPU"
     journal = Journal.open(
         campaign_id(reference.name, reference.source_hash, target.key, drafter), fresh, folder
     )
@@ -343,10 +385,15 @@ def _reference_of(given: Any) -> Reference:
     )
 
 
-def refuse_unavailable(language: str) -> None:
-    """Raise UsageError for a language that is unknown, off on this machine, or not timed."""
+def refuse_unavailable(language: str, residence: Residence = Residence.HOST) -> None:
+    """Raise UsageError for a language that is unknown, off on this machine, or not timed.
+
+    So is one whose kernels cannot take arrays where they lie.
+    """
     spoken = language_named(language)
-    if language not in LANGUAGES:
+    if residence is Residence.DEVICE and language not in ON_A_GPU:
+        raise UsageError(f"kernels in {language} cannot take arrays on a GPU; draft in cuda")
+    if language not in (*LANGUAGES, *OPTIONAL, *ON_A_GPU):
         raise UsageError(
             f"drafts in {language} are checked and not timed yet: "
             f"`outpace judge FILE.py:fn DRAFT --language {language}` judges one"

@@ -122,25 +122,31 @@ class Mapping:
 
 
 class Arena:
-    """An anonymous memory file, mapped by the judge.
+    """A memory file, mapped by the judge.
 
     Attributes:
         descriptor: For the draft's process; read-only if so made.
     """
 
-    def __init__(self, size: int, *, read_only_descriptor: bool) -> None:
-        """Allocate and fault in at least `size` bytes; raises EnvironmentError_ when short."""
+    def __init__(
+        self, size: int, *, read_only_descriptor: bool = False, path: Path | None = None
+    ) -> None:
+        """Allocate and fault in at least `size` bytes; raises EnvironmentError_ when short.
+
+        With `path` it is a new file of that name, for a process that inherits no descriptors.
+        """
         page = _PAGE if size < LARGE else _HUGE_PAGE
         self.size = max(_PAGE, -(-size // page) * page)
         self._collapsed = 0
-        owner = os.memfd_create("outpace", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        if path is None:
+            owner = os.memfd_create("outpace", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        else:
+            owner = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(owner, 0, self.size)
             self.mapping = Mapping(owner, self.size, writable=True)
-            fcntl.fcntl(owner, fcntl.F_ADD_SEALS, _SEALS)
-            if read_only_descriptor:  # also when it is opened again through /proc
-                fcntl.fcntl(owner, fcntl.F_ADD_SEALS, _SEAL_FUTURE_WRITE)
-            fcntl.fcntl(owner, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL)
+            if path is None:
+                _seal(owner, for_reading=read_only_descriptor)
         except OSError as error:
             os.close(owner)
             raise EnvironmentError_(
@@ -168,6 +174,14 @@ class Arena:
         """Free the memory."""
         self.mapping.close()
         os.close(self.descriptor)
+
+
+def _seal(owner: int, *, for_reading: bool) -> None:
+    """Fix the size of a memory file; `for_reading` lets nobody map it for writing from now on."""
+    fcntl.fcntl(owner, fcntl.F_ADD_SEALS, _SEALS)
+    if for_reading:  # also when it is opened again through /proc
+        fcntl.fcntl(owner, fcntl.F_ADD_SEALS, _SEAL_FUTURE_WRITE)
+    fcntl.fcntl(owner, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SEAL)
 
 
 @lru_cache(maxsize=1)

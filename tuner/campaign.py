@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, log
 from pathlib import Path
+from statistics import median
 
 import msgspec
 import numpy as np
@@ -16,14 +17,9 @@ from outpace.codegen.drafters.builtin import PLAIN_IDEA
 from outpace.codegen.reference import Reference
 from outpace.errors import DraftError
 from outpace.kernels.promotions import StoredPromotion
-from outpace.model import Draft, Status, Target, Trial, Variant, Workload
-from outpace.tuner.confirm import (
-    Confirmation,
-    Contender,
-    ProcessPair,
-    confirm,
-    one_process_pair,
-)
+from outpace.model import Draft, Residence, Status, Target, Trial, Variant, Workload
+from outpace.tuner.confirm import Confirmation, ProcessPair, confirm, one_process_pair
+from outpace.tuner.contenders import Against, Contender
 from outpace.tuner.elsewhere import records_elsewhere
 from outpace.tuner.evaluate import (
     Evaluation,
@@ -35,6 +31,8 @@ from outpace.tuner.evaluator import Evaluator, screened_ratio
 from outpace.tuner.events import Message, Moved, Observer, OneAtATime
 from outpace.tuner.exploration import UNBUDGETED, Exploration
 from outpace.tuner.gate import Gate
+from outpace.tuner.gpu.baseline import why_not_cupy
+from outpace.tuner.gpu.roof import position
 from outpace.tuner.journal import AlphaLedger, Journal, Promoted
 from outpace.tuner.numerics.counterexamples import Counterexamples
 from outpace.tuner.numerics.selfcheck import CheckedReference, check_reference
@@ -97,15 +95,16 @@ class Campaign:
         self.notes: list[str] = []
         self._counterexamples = Counterexamples(reference)
         self._gate = Gate(reference, target, promoted)
-        self._accept_risk = accept_risk
+        self.accept_risk = accept_risk
         self._workloads = workloads
         self._begin = time.monotonic()
         self._plans: list[Plan] = []
         self._checked: CheckedReference | None = None
         self._evaluator: Evaluator | None = None
         has_budget = budget.minutes is not None or budget.drafts is not None
-        most = budget.per_draft or (None if has_budget else UNBUDGETED)
-        self._exploration = Exploration(most, strategy)
+        self._most = budget.per_draft or (None if has_budget else UNBUDGETED)
+        self._strategy = strategy
+        self._exploration = Exploration(self._most, strategy)
 
     # --- preparation --------------------------------------------------------------------------
 
@@ -121,18 +120,33 @@ class Campaign:
         self._checked = check_reference(self.reference, secrets.randbits(62), replayed=replayed)
         for note in self._checked.notes:
             self.observer.notice(Message(note))
+        if self.reference.residence is Residence.DEVICE:
+            self._choose_baseline()
         rng = np.random.default_rng()
         for workload in self._workloads:
             self.observer.notice(Message(f"running the reference at workload {workload.name!r}"))
             self._plans.append(make_plan(self.reference, self._checked.oracle, workload, rng))
-        self._evaluator = Evaluator(
-            self._checked,
+        self._evaluator = self._new_evaluator(self._counterexamples)
+
+    def _choose_baseline(self) -> None:
+        """With arrays on a GPU: the reference under CuPy, or on the host and transfers."""
+        why = why_not_cupy(self.checked)
+        self.reference.with_cupy = why is None
+        text = "the baseline is the reference under CuPy"
+        if why is not None:
+            text = f"the baseline is the reference on the host and transfers: under CuPy, {why}"
+        self.observer.notice(Message(text))
+        self.notes.append(text)
+
+    def _new_evaluator(self, counterexamples: Counterexamples) -> Evaluator:
+        return Evaluator(
+            self.checked,
             self._plans,
             self.journal,
-            self._counterexamples,
+            counterexamples,
             self.observer,
             self._out_of_time,
-            accept_risk=self._accept_risk,
+            accept_risk=self.accept_risk,
         )
 
     @property
@@ -140,6 +154,11 @@ class Campaign:
         """The checked reference, after `prepare`."""
         assert self._checked is not None
         return self._checked
+
+    @property
+    def plans(self) -> Sequence[Plan]:
+        """Of every workload, after `prepare`."""
+        return self._plans
 
     @property
     def evaluator(self) -> Evaluator:
@@ -188,6 +207,10 @@ class Campaign:
                 for variant, outcome in self.evaluator.evaluate(batch, pacer):
                     self._exploration.tell(variant, outcome)
                 batch = self._next_batch(share)
+
+    def search_anew(self) -> None:
+        """Search among drafts that are given from now on alone; what is known stays known."""
+        self._exploration = Exploration(self._most, self._strategy)
 
     @property
     def is_spent(self) -> bool:
@@ -254,10 +277,10 @@ class Campaign:
         """Confirm one evaluated variant at every workload, incumbents left aside."""
         evaluation = self.evaluator.evaluations[variant.hash]
         finalist = evaluation.contender
-        results = confirm(self.checked, self._plans, finalist, None, alpha, self.observer)
-        results = rehearsed(self.checked, self._plans, finalist, results)
+        results = confirm(self.checked, self._plans, finalist, {}, alpha, self.observer)
+        results = self._rehearsed(self._plans, finalist, results)
         for result in results:
-            self.evaluator.end(variant, _trial_of_confirmation(evaluation, result))
+            self.evaluator.end(variant, self._trial(evaluation, result))
         return results
 
     def process_pair(self, variant: Variant, incumbent: Variant | None = None) -> list[ProcessPair]:
@@ -320,37 +343,49 @@ class Campaign:
         if failure is not None:
             self.evaluator.end(variant, failure)
             return []
-        for incumbent, group in self._by_incumbent(plans, variant):
+        for rivals, group in self._by_rivals(plans, variant):
+            incumbent = rivals.get(Against.INCUMBENT)
             if incumbent is not None and incumbent.variant.hash == variant.hash:
                 results += [_stands(plan.workload) for plan in group]
                 continue
-            against = incumbent.contender if incumbent is not None else None
             results += confirm(
                 self.checked,
                 group,
                 finalist.contender,
-                against,
+                rivals,
                 alpha * len(group) / len(plans),
                 self.observer,
             )
-        results = rehearsed(self.checked, plans, finalist.contender, results)
+        results = self._rehearsed(plans, finalist.contender, results)
         for result in results:
-            self.evaluator.end(variant, _trial_of_confirmation(finalist, result))
+            self.evaluator.end(variant, self._trial(finalist, result))
         return results
 
-    def _by_incumbent(
+    def _rehearsed(
+        self, plans: Sequence[Plan], finalist: Contender, results: Sequence[Confirmation]
+    ) -> list[Confirmation]:
+        """What is left of confirmations once the finalist was called as it will be served."""
+        return rehearsed(self.checked, plans, finalist, results)
+
+    def _trial(self, finalist: Evaluation, result: Confirmation) -> Trial:
+        trial = _trial_of_confirmation(finalist, result)
+        if self.reference.residence is Residence.HOST or not result.samples:
+            return trial
+        seconds = median(s for samples in result.samples for s in samples.variant)
+        stands = position(self.reference.contract, result.workload, seconds)
+        return msgspec.structs.replace(trial, roofline=stands)
+
+    def _by_rivals(
         self, plans: Sequence[Plan], finalist: Variant
-    ) -> list[tuple[Evaluation | None, list[Plan]]]:
-        """Workloads grouped by the promotion that serves them now."""
-        groups: dict[str, tuple[Evaluation | None, list[Plan]]] = {}
+    ) -> list[tuple[Mapping[Against, Contender], list[Plan]]]:
+        """Workloads grouped by what must be beaten there: the promotion that serves them now."""
+        groups: dict[str, tuple[Mapping[Against, Contender], list[Plan]]] = {}
         for plan in plans:
             stored = self._gate.incumbent(plan.workload)
-            if stored is None:
-                groups.setdefault("", (None, []))[1].append(plan)
-                continue
-            key = stored.variant.hash
+            key = "" if stored is None else stored.variant.hash
             if key not in groups:
-                groups[key] = (self._evaluated(stored.variant, finalist), [])
+                found = None if stored is None else self._evaluated(stored.variant, finalist)
+                groups[key] = ({} if found is None else {Against.INCUMBENT: found.contender}, [])
             groups[key][1].append(plan)
         return list(groups.values())
 
@@ -358,14 +393,17 @@ class Campaign:
         """An incumbent, built and checked again; None if it no longer passes."""
         if variant.hash == finalist.hash:
             return self.evaluator.evaluations[variant.hash]
-        # A promotion was reviewed, and runs in the process of whoever calls the reference.
-        outcome = build_and_check(self.reference, self.checked, variant, accept_risk=True)
+        outcome = self._checked_again(variant)
         if isinstance(outcome, Trial):
             text = f"the promotion {variant.label} no longer passes: {outcome.reason}"
             self.observer.notice(Message(text, "warning"))
             self.notes.append(text)
             return None
         return outcome
+
+    def _checked_again(self, variant: Variant) -> Evaluation | Trial:
+        # A promotion was reviewed, and runs in the process of whoever calls the reference.
+        return build_and_check(self.reference, self.checked, variant, accept_risk=True)
 
     def _promote(
         self, finalist: Evaluation, results: Sequence[Confirmation], alpha: float, *, dry_run: bool

@@ -70,6 +70,8 @@ def _check_one(folder: Path, observer: Observer) -> CheckResult:
             raise ContractError(
                 "the reference has changed since; it is not served; run `outpace tune` again"
             )
+        if promotion.key.layout == store.ON_GPU:
+            reference = reference.on_gpu()
         return _judged(folder, reference, promotion, observer)
     except OutpaceError as error:
         return CheckResult(folder, promotion.reference, Status.INVALID, str(error), None)

@@ -1,4 +1,4 @@
-"""Confirmation: a finalist against the reference and the incumbent, in fresh process pairs.
+"""Confirmation: a finalist against the reference and its rivals, in fresh process pairs.
 
 Nothing measured before counts here. Every process pair is new, every timed pair has new buffers and
 new values, and every timed output is verified.
@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -24,12 +23,13 @@ from outpace.model import (
     Grade,
     Mismatch,
     PairSamples,
+    Residence,
     Speedup,
     Status,
-    Variant,
     Workload,
 )
 from outpace.tuner.conditions import CLEAR, Watch, disturbance, least_ratio
+from outpace.tuner.contenders import Against, Batches, Contender, Runner
 from outpace.tuner.events import Observer, Progress
 from outpace.tuner.interleaving import run_interleaved
 from outpace.tuner.numerics.acceptance import Expected, compare, expect
@@ -48,21 +48,14 @@ from outpace.tuner.rule import THRESHOLD, SequentialRule, speedup_of
 
 FLOOR_BYTES_PER_SECOND = 4e11
 """Written bytes a second and core that no machine exceeds; a faster variant is suspect."""
+FLOOR_OF_GPU = 4e13
+"""The same of a GPU, whose second-level cache is the fastest thing that all of it can write to."""
 PAIRS_ALONE = 40
 """Pairs of calls made alone in a process pair, where calls are otherwise timed in batches."""
 WARM_SECONDS = 1.0
 """References slower than this get no pair that is not counted."""
 DRAWN_LIMIT = 30.0
 """Seconds for one call on a small drawn case."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A variant with the folder that holds its build, and its rough time by workload name."""
-
-    variant: Variant
-    folder: Path
-    seconds: dict[str, float]
 
 
 @dataclass
@@ -73,7 +66,7 @@ class Confirmation:
     status: Status
     reason: str
     speedup: Speedup | None = None
-    over_incumbent: Speedup | None = None
+    over_rivals: Mapping[Against, Speedup] = field(default_factory=dict)
     samples: tuple[PairSamples, ...] = ()
     timed_outputs: int = 0
     audited: int = 0
@@ -100,9 +93,9 @@ class _Running:
     """Ratios collected so far at one workload."""
 
     plan: Plan
+    rival_ratios: dict[Against, list[float]]
     wins: list[bool] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
-    incumbent_ratios: list[float] = field(default_factory=list)
     saved_in_batches: list[float] = field(default_factory=list)
     saved_alone: list[float] = field(default_factory=list)
     """Seconds that a call saves over the reference; both empty where calls are not batched."""
@@ -155,23 +148,23 @@ def confirm(
     checked: CheckedReference,
     plans: Sequence[Plan],
     finalist: Contender,
-    incumbent: Contender | None,
+    rivals: Mapping[Against, Contender],
     alpha: float,
     observer: Observer,
 ) -> list[Confirmation]:
-    """Measure until the rule decides at every workload.
+    """Measure until the rule decides at every workload; the finalist must beat every rival too.
 
     `alpha` is the false-promotion probability to spend, shared equally by the workloads. A failure
     of the finalist at any workload ends all of them with its status.
     """
     rule = SequentialRule.for_alpha(alpha / len(plans))
-    running = [_Running(plan) for plan in plans]
+    running = [_Running(plan, {who: [] for who in rivals}) for plan in plans]
     grade = Grade.D
     try:
         while pending := [r for r in running if rule.decide(r.wins) is None]:
             needed = max(rule.needed(r.wins) for r in pending)
             observer.notice(Progress(len(pending[0].wins), needed, "process pairs"))
-            grade = _process_pair(checked, pending, finalist, incumbent)
+            grade = _process_pair(checked, pending, finalist, rivals)
         most = max(len(r.wins) for r in running)
         observer.notice(Progress(most, most, "process pairs"))
     except Failure as failure:
@@ -183,7 +176,7 @@ def confirm(
         for result in results:
             result.counterexample = wrong.counterexample
         return results
-    return [_concluded(r, rule, grade, incumbent is not None) for r in running]
+    return [_concluded(r, rule, grade) for r in running]
 
 
 @dataclass(frozen=True)
@@ -212,11 +205,13 @@ def one_process_pair(
     Raises:
         Failure, Suspect, Wrong: As they would end a confirmation.
     """
-    running = [_Running(plan) for plan in plans]
-    _process_pair(checked, running, finalist, incumbent)
+    rivals = {} if incumbent is None else {Against.INCUMBENT: incumbent}
+    running = [_Running(plan, {who: [] for who in rivals}) for plan in plans]
+    _process_pair(checked, running, finalist, rivals)
     return [
-        ProcessPair(one.samples[0], next(iter(one.incumbent_ratios), None), one.wins[0])
+        ProcessPair(one.samples[0], next((r[0] for r in one.rival_ratios.values()), None), won)
         for one in running
+        for won in one.wins
     ]
 
 
@@ -226,13 +221,11 @@ def _failed(
     return Confirmation(running.plan.workload, status, reason, details=details, grade=grade)
 
 
-def _concluded(
-    running: _Running, rule: SequentialRule, grade: Grade, has_incumbent: bool
-) -> Confirmation:
+def _concluded(running: _Running, rule: SequentialRule, grade: Grade) -> Confirmation:
     over = speedup_of(running.ratios)
-    over_incumbent = speedup_of(running.incumbent_ratios) if has_incumbent else None
-    binding = over_incumbent if over_incumbent and over_incumbent.median < over.median else over
-    against = "the incumbent" if binding is over_incumbent else "the reference"
+    over_rivals = {who: speedup_of(ratios) for who, ratios in running.rival_ratios.items()}
+    everyone = [("the reference", over), *over_rivals.items()]
+    against, binding = min(everyone, key=lambda one: one[1].median)
     if rule.decide(running.wins) and not running.saves_alone:
         status = Status.NOT_FASTER
         reason = (
@@ -264,7 +257,7 @@ def _concluded(
         status,
         reason,
         over,
-        over_incumbent,
+        over_rivals,
         tuple(running.samples),
         running.timed,
         running.audited,
@@ -276,7 +269,7 @@ def _process_pair(
     checked: CheckedReference,
     running: Sequence[_Running],
     finalist: Contender,
-    incumbent: Contender | None,
+    rivals: Mapping[Against, Contender],
 ) -> Grade:
     """Fresh processes for all contenders; every undecided workload is measured in them."""
     reference = checked.reference
@@ -287,15 +280,15 @@ def _process_pair(
         bounds = (1.0, GROWTH_SLOW if is_slow else GROWTH) if len(one.wins) % 2 else (0.0, 1.0)
         one.nearby = draw_nearby(reference, one.plan.workload, bounds, rng)
     with ExitStack() as stack:
-        capacity = _capacity(checked, running, finalist)
+        batches = _batches(checked, running, finalist)
+        capacity = capacity_for(reference.contract, batches)
         baseline = stack.enter_context(reference_worker(reference, capacity, awaited=False))
-        contenders = [finalist] + ([incumbent] if incumbent is not None else [])
         workers = [
-            stack.enter_context(Worker(reference.contract, c.folder, capacity, variant=c.variant))
-            for c in contenders
+            stack.enter_context(contender.start(reference.contract, batches))
+            for contender in (finalist, *rivals.values())
         ]
         baseline.wait_until_loaded()  # it has loaded beside them
-        watch.include([worker.pid for worker in (baseline, *workers)])
+        watch.include([pid for worker in (baseline, *workers) for pid in worker.everyone])
         # Large arrays put the arenas on huge pages, which smaller ones must not profit from.
         for one in sorted(running, key=lambda r: _written(reference, r)):
             _measure(checked, one, finalist, baseline, workers, watch)
@@ -306,12 +299,12 @@ def _written(reference: Reference, running: _Running) -> int:
     return bytes_of(reference.contract, running.plan.workload.sizes)[1]
 
 
-def _capacity(
+def _batches(
     checked: CheckedReference, running: Sequence[_Running], finalist: Contender
-) -> tuple[int, int]:
-    """Arena sizes that hold the largest batch of these workloads, and any drawn case."""
+) -> Batches:
+    """The largest batch of these workloads, and any drawn case."""
     contract = checked.reference.contract
-    batches = [(1, case.sizes) for case in checked.cases]
+    batches: list[tuple[int, Mapping[str, int]]] = [(1, case.sizes) for case in checked.cases]
     for one in running:
         workload = one.plan.workload
         batch = one.plan.batch(contract, finalist.seconds[workload.name])
@@ -320,7 +313,7 @@ def _capacity(
             batches.append((1, one.nearby.sizes))
         if one.plan.smaller is not None:
             batches.append((1, one.plan.smaller.case.sizes))
-    return capacity_for(contract, batches)
+    return batches
 
 
 def _measure(
@@ -328,7 +321,7 @@ def _measure(
     running: _Running,
     finalist: Contender,
     baseline: Worker,
-    workers: Sequence[Worker],
+    workers: Sequence[Runner],
     watch: Watch,
 ) -> None:
     """All pairs of one process pair at one workload; appends a win or a loss.
@@ -348,7 +341,8 @@ def _measure(
     rows = [(row[0], *(t + charge for t in row[1:])) for row in rows]
     ratios = [median(row[other] / row[1] for row in rows) for other in range(len(rows[0]))]
     running.ratios.append(ratios[0])
-    running.incumbent_ratios += ratios[2:]
+    for collected, ratio in zip(running.rival_ratios.values(), ratios[2:], strict=True):
+        collected.append(ratio)
     disturbed = disturbance(conditions)
     running.disturbances += [disturbed] if disturbed is not None else []
     least = least_ratio(conditions, THRESHOLD)
@@ -371,7 +365,7 @@ def _timed_pairs(
     running: _Running,
     batch: int,
     pairs: int,
-    contenders: Sequence[Worker],
+    contenders: Sequence[Runner],
 ) -> tuple[list[tuple[float, ...]], str]:
     """Seconds of one call for every contender in every pair, and which of the first two led.
 
@@ -407,7 +401,7 @@ def _verify(
     checked: CheckedReference,
     running: _Running,
     calls: Sequence[Call],
-    contenders: Sequence[Worker],
+    contenders: Sequence[Runner],
     outputs: int,
     rng: np.random.Generator,
 ) -> None:
@@ -434,7 +428,7 @@ def _verify(
             raise Wrong(where, call.case, mismatch)
 
 
-def _verify_drawn_case(checked: CheckedReference, worker: Worker, rng: np.random.Generator) -> None:
+def _verify_drawn_case(checked: CheckedReference, worker: Runner, rng: np.random.Generator) -> None:
     """Run new inputs of another size in the midst of the timing.
 
     A draft that behaves in one way in a process that begins with drawn cases, and in another in one
@@ -445,7 +439,7 @@ def _verify_drawn_case(checked: CheckedReference, worker: Worker, rng: np.random
     _require(checked, worker, case, expected)
 
 
-def _verify_smaller(checked: CheckedReference, running: _Running, worker: Worker) -> None:
+def _verify_smaller(checked: CheckedReference, running: _Running, worker: Runner) -> None:
     """Hold a reference too slow for audits at its workload to the full rule at smaller sizes.
 
     The call is the same in every process pair, and the process is not: it cannot be remembered.
@@ -458,7 +452,7 @@ def _verify_smaller(checked: CheckedReference, running: _Running, worker: Worker
     running.audited += 1
 
 
-def _require(checked: CheckedReference, worker: Worker, case: Case, expected: Expected) -> None:
+def _require(checked: CheckedReference, worker: Runner, case: Case, expected: Expected) -> None:
     """Run the one prepared call of a case, and hold it to the full rule."""
     worker.run(DRAWN_LIMIT)
     mismatch = compare(checked.reference.contract, expected, worker.results())
@@ -466,7 +460,7 @@ def _require(checked: CheckedReference, worker: Worker, case: Case, expected: Ex
         raise Wrong(f"{describe_sizes(case)} among timed calls", case, mismatch)
 
 
-def _verify_nearby(checked: CheckedReference, running: _Running, worker: Worker) -> None:
+def _verify_nearby(checked: CheckedReference, running: _Running, worker: Runner) -> None:
     """Run sizes at which the promotion would be served too, and no other call of it has."""
     case, plan, contract = running.nearby, running.plan, checked.reference.contract
     if case is None:
@@ -487,6 +481,8 @@ def _verify_nearby(checked: CheckedReference, running: _Running, worker: Worker)
 def _refuse_absurd(reference: Reference, plan: Plan, seconds: Sequence[float]) -> None:
     _, written = bytes_of(reference.contract, plan.workload.sizes)
     floor = written / (FLOOR_BYTES_PER_SECOND * len(os.sched_getaffinity(0)))
+    if reference.residence is Residence.DEVICE:
+        floor = written / FLOOR_OF_GPU
     if min(seconds) < floor:
         raise Suspect(
             f"{min(seconds):.2e} s at workload {plan.workload.name!r} is below the "

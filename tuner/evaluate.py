@@ -20,7 +20,10 @@ from outpace.codegen.visible import hidden_character, shown
 from outpace.errors import StorageError
 from outpace.kernels.languages import language_named
 from outpace.model import Counterexample, Draft, Grade, Mismatch, Speedup, Status, Trial, Variant
-from outpace.tuner.confirm import Contender, describe, describe_sizes
+from outpace.tuner.confirm import describe, describe_sizes
+from outpace.tuner.contenders import Contender
+from outpace.tuner.gpu.contender import contender_of
+from outpace.tuner.gpu.process import worker_of
 from outpace.tuner.numerics.acceptance import compare
 from outpace.tuner.numerics.selfcheck import CheckedReference
 from outpace.tuner.numerics.shrinking import shrunk
@@ -47,12 +50,14 @@ class Evaluation:
     """Screened time of one call by workload name, allocation of outputs included."""
     dropped: dict[str, int] = field(default_factory=dict)
     """Workloads at which it was clearly slower than another, and after how many timed calls."""
+    kind: type[Contender] = Contender
+    """What it competes as."""
 
     @property
     def contender(self) -> Contender:
         """As the confirmation takes it."""
         assert self.build is not None
-        return Contender(self.variant, Path(self.build.name), self.seconds)
+        return self.kind(self.variant, Path(self.build.name), self.seconds)
 
 
 def trial_of(
@@ -126,7 +131,7 @@ def build_and_check(
     except SyntaxError as error:
         return trial_of(variant, Status.BUILD_FAILED, f"does not compile: {error}")
     start = partial(
-        Worker,
+        worker_of(reference),
         reference.contract,
         Path(build.name),
         capacity_for(reference.contract, [(1, case.sizes) for case in checked.cases]),
@@ -159,7 +164,7 @@ def build_and_check(
             counterexample=None if running is None else running.counterexample(None),
             details=failure.details,
         )
-    return Evaluation(variant, build, grade)
+    return Evaluation(variant, build, grade, kind=contender_of(reference))
 
 
 def _wrong(variant: Variant, found: Counterexample, grade: Grade) -> Trial:

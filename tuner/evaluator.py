@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from outpace.model import Draft, Grade, PairSamples, Status, Trial, Variant
 from outpace.tuner.evaluate import Evaluation, build_and_check, trial_of
 from outpace.tuner.events import Ended, Moved, Observer, Planned, Timed
+from outpace.tuner.gpu.contender import contender_of
 from outpace.tuner.journal import Journal, Screened, TrialRecord
 from outpace.tuner.numerics.counterexamples import Counterexamples
 from outpace.tuner.numerics.selfcheck import CheckedReference
@@ -241,11 +242,15 @@ class Evaluator:
         last = screened[-1]
         if len(screened) > 1:
             self._compared.add(key)
-        evaluation = Evaluation(variant, None, last.grade, dropped=last.dropped)
+        evaluation = self._unbuilt(variant, last)
         for plan in self._plans:
             ratio = last.ratios[plan.workload.name]
             evaluation.seconds[plan.workload.name] = plan.reference_seconds / ratio
         self._take(evaluation)
+
+    def _unbuilt(self, variant: Variant, last: Screened) -> Evaluation:
+        kind = contender_of(self._checked.reference)
+        return Evaluation(variant, None, last.grade, dropped=last.dropped, kind=kind)
 
     # --- new evaluations ----------------------------------------------------------------------
 

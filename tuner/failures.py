@@ -16,7 +16,7 @@ def classify(error: Mapping[str, Any]) -> tuple[Status, str, str]:
     first = next((line for line in text.splitlines() if _says_something(line)), kind)
     if kind in ("BuildError", "SyntaxError", "IndentationError", "TypingError", "LoweringError"):
         return Status.BUILD_FAILED, f"does not compile: {first}", text or details
-    if kind == "InvalidDraft":
+    if kind in ("InvalidDraft", "DraftError"):
         return Status.INVALID, first, details
     if kind == "MemoryError":
         return Status.OVER_LIMIT, f"asked for more memory than it may have: {first}", details

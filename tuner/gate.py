@@ -11,8 +11,18 @@ import msgspec
 from outpace.codegen.reference import Reference
 from outpace.kernels import promotions as store
 from outpace.kernels.promotions import StoredPromotion
-from outpace.model import Evidence, Promotion, Status, Target, Variant, Workload
+from outpace.model import (
+    Evidence,
+    Promotion,
+    PromotionKey,
+    RankEvidence,
+    Status,
+    Target,
+    Variant,
+    Workload,
+)
 from outpace.tuner.confirm import Confirmation
+from outpace.tuner.contenders import Against
 from outpace.tuner.numerics.selfcheck import CheckedReference
 
 
@@ -23,10 +33,15 @@ class Gate:
         reference: Whose promotions these are.
         target: Where they are served.
         folder: Folder for promotions instead of the one beside the module, or None.
+        ranks: Number of ranks of the programs that are promoted, or None for kernels of the
+            function itself.
     """
 
-    def __init__(self, reference: Reference, target: Target, folder: Path | None) -> None:
+    def __init__(
+        self, reference: Reference, target: Target, folder: Path | None, ranks: int | None = None
+    ) -> None:
         """Read nothing yet."""
+        self.ranks = ranks
         self.reference = reference
         self.target = target
         self.folder = folder
@@ -59,25 +74,11 @@ class Gate:
         """
         won = [result for result in results if result.status is Status.FASTER]
         evidence = tuple(
-            Evidence(
-                result.workload,
-                result.measured,
-                result.samples,
-                checked.oracle.mode,
-                {
-                    "drawn cases": len(checked.cases),
-                    "timed outputs": result.timed_outputs,
-                    "full rule": result.audited,
-                },
-                alpha / len(results),
-                result.over_incumbent,
-                over_numba.get(result.workload.name),
-            )
-            for result in won
+            self._evidence(result, checked, alpha / len(results), over_numba) for result in won
         )
         return Promotion(
             self.reference.name,
-            store.key_for(self.reference, self.target, [e.workload for e in evidence]),
+            self._key([e.workload for e in evidence]),
             variant,
             evidence,
             self.target,
@@ -85,6 +86,35 @@ class Gate:
             self.reference.contract,
             tuple(checked.refused_sizes),
             datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _evidence(
+        self,
+        result: Confirmation,
+        checked: CheckedReference,
+        alpha: float,
+        over_numba: Mapping[str, float],
+    ) -> Evidence:
+        common = Evidence(
+            result.workload,
+            result.measured,
+            result.samples,
+            checked.oracle.mode,
+            {
+                "drawn cases": len(checked.cases),
+                "timed outputs": result.timed_outputs,
+                "full rule": result.audited,
+            },
+            alpha,
+            result.over_rivals.get(Against.INCUMBENT),
+            over_numba.get(result.workload.name),
+        )
+        if self.ranks is None:
+            return common
+        return RankEvidence(
+            **{name: getattr(common, name) for name in common.__struct_fields__},
+            over_serial=result.over_rivals.get(Against.SERIAL),
+            over_threaded=result.over_rivals.get(Against.THREADED),
         )
 
     def write(self, promotion: Promotion) -> StoredPromotion:
@@ -102,7 +132,7 @@ class Gate:
             if stored.path == path or len(kept) == len(old.evidence):
                 continue
             if kept:
-                key = store.key_for(self.reference, self.target, [e.workload for e in kept])
+                key = self._key([e.workload for e in kept])
                 narrowed = msgspec.structs.replace(old, key=key, evidence=kept)
                 store.write(narrowed, self.reference, self.folder)
             store.remove(stored.path)
@@ -118,15 +148,21 @@ class Gate:
         workloads = [e.workload for e in evidence.values()]
         return msgspec.structs.replace(
             promotion,
-            key=store.key_for(self.reference, self.target, workloads),
+            key=self._key(workloads),
             evidence=tuple(evidence.values()),
         )
 
+    def _key(self, workloads: Sequence[Workload]) -> PromotionKey:
+        return store.key_for(self.reference, self.target, workloads, self.ranks)
+
     def _current(self) -> list[StoredPromotion]:
-        """Promotions of this very source that would be served on this target."""
+        """Promotions of this very source that would be served on this target, on these ranks."""
+        wanted = self._key(())
         return [
             stored
             for stored in store.find(self.reference, self.folder)
-            if stored.promotion.key.source_hash == self.reference.source_hash
-            and stored.promotion.key.target == self.target.key
+            if stored.promotion.key.source_hash == wanted.source_hash
+            and stored.promotion.key.target == wanted.target
+            and stored.promotion.key.layout == wanted.layout
+            and stored.promotion.key.ranks == wanted.ranks
         ]

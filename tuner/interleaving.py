@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from outpace.tuner.process import Call, Worker
+from outpace.tuner.contenders import Runner
+from outpace.tuner.process import Call
 
 
 def run_interleaved(
-    contenders: Sequence[Worker],
+    contenders: Sequence[Runner],
     calls: Sequence[Call],
     limit: float,
     rng: np.random.Generator,

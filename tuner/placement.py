@@ -25,23 +25,43 @@ def spread(pid: int) -> Iterator[None]:
     Args:
         pid: The process. One that has ended, or may not be touched, is left as it is.
     """
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) == 1:
-        yield
-        return
-    others = set(cores[1:])
-    for thread in _threads(pid):
+    others = set(sorted(os.sched_getaffinity(0))[1:])
+    for thread in threads_of(pid) if others else ():
         if thread != pid:
             with suppress(OSError):
                 os.sched_setaffinity(thread, others)
-    os.sched_setaffinity(0, others)
+    with aside():
+        yield
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Keep the calling thread off the first core."""
+    cores = os.sched_getaffinity(0)
+    if len(cores) == 1:
+        yield
+        return
+    os.sched_setaffinity(0, cores - {min(cores)})
     try:
         yield
     finally:
         os.sched_setaffinity(0, cores)
 
 
-def _threads(pid: int) -> list[int]:
+def pin(pid: int, place: int) -> None:
+    """Keep a process with all its threads, now and later, on one of the allowed cores.
+
+    Args:
+        pid: The process.
+        place: Which core, counted from the first; after the last comes the first again.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    for thread in threads_of(pid):
+        with suppress(OSError):
+            os.sched_setaffinity(thread, {cores[place % len(cores)]})
+
+
+def threads_of(pid: int) -> list[int]:
     """Of a process; none if it has ended."""
     with suppress(OSError):
         return [int(thread) for thread in os.listdir(f"/proc/{pid}/task")]  # noqa: PTH208

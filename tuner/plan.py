@@ -16,7 +16,8 @@ import numpy as np
 from outpace.codegen.inputs import Case, draw_inputs, flavours_of
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, UsageError
-from outpace.model import Contract, Mismatch, Workload
+from outpace.model import Contract, Mismatch, Residence, Workload
+from outpace.tuner.gpu.process import DeviceWorker
 from outpace.tuner.numerics.acceptance import Array, Envelope, Expected, chaotic, compare, expect
 from outpace.tuner.numerics.oracle import Oracle
 from outpace.tuner.numerics.smaller import SmallerCalibration, calibrate_smaller
@@ -70,6 +71,7 @@ class Plan:
         allocation_seconds: Rough time of allocating its outputs, charged to variants.
         full_rule_seconds: Rough time of one application of the full rule.
         stressed: Calls of awkward values with their full-rule expectations.
+        request_seconds: How long a timed request should last at least.
     """
 
     workload: Workload
@@ -82,6 +84,7 @@ class Plan:
     allocation_seconds: float
     full_rule_seconds: float
     stressed: list[tuple[Call, Expected]] = field(default_factory=list)
+    request_seconds: float = REQUEST_SECONDS
 
     def compare(self, contract: Contract, which: int, got: Sequence[Array]) -> Mismatch | None:
         """Hold results of one of `calls` against what they must be."""
@@ -105,7 +108,7 @@ class Plan:
     def batch(self, contract: Contract, variant_seconds: float) -> int:
         """Distinct inputs a timed request, so that it outlasts the channel's own cost."""
         read, written = bytes_of(contract, self.workload.sizes)
-        wanted = ceil(REQUEST_SECONDS / max(variant_seconds, 1e-7))
+        wanted = ceil(self.request_seconds / max(variant_seconds, 1e-7))
         by_memory = BATCH_BYTES // max(1, read + written)
         by_reference = int(0.2 / max(self.reference_seconds, 1e-7))
         return max(1, min(wanted, by_memory, by_reference, BATCH_MOST))
@@ -253,4 +256,8 @@ def reference_worker(
 ) -> Worker:
     """A fresh process that runs the reference; `awaited` as for any `Worker`."""
     location = reference.importable()
-    return Worker(reference.contract, Path.cwd(), capacity, location=location, awaited=awaited)
+    given = (reference.contract, Path.cwd(), capacity)
+    if reference.residence is Residence.DEVICE:
+        with_cupy = reference.with_cupy
+        return DeviceWorker(*given, location=location, awaited=awaited, with_cupy=with_cupy)
+    return Worker(*given, location=location, awaited=awaited)

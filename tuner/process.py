@@ -303,7 +303,7 @@ class Worker:
         Raises:
             Failure: It crashed, raised, or took longer than `limit` seconds.
         """
-        with nullcontext() if self._pooled else spread(self.pid):
+        with nullcontext() if self._pooled else spread(self._child.pid):
             begin = time.perf_counter_ns()  # before SIGCONT: the draft may run from there
             self.resume()
             self._write(b"g", limit, "taking the request")
@@ -360,9 +360,9 @@ class Worker:
         return float(self._ask({"do": "allocate", "arrays": arrays}, limit)["seconds"])
 
     @property
-    def pid(self) -> int:
-        """Of the process itself, as the judge sees it."""
-        return self._child.pid
+    def everyone(self) -> tuple[int, ...]:
+        """Of the one process, as the judge sees it."""
+        return (self._child.pid,)
 
     # --- process control ----------------------------------------------------------------------
 

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from outpace.kernels.serve import returns_of
-from outpace.model import Status
-from outpace.tuner.confirm import Confirmation, Contender, Wrong, describe_sizes
+from outpace.model import Residence, Status
+from outpace.tuner.confirm import Confirmation, Wrong, describe_sizes
+from outpace.tuner.contenders import Contender
 from outpace.tuner.numerics.acceptance import compare
 from outpace.tuner.numerics.selfcheck import CheckedReference
 from outpace.tuner.numerics.unseen import draw_again
@@ -42,7 +43,8 @@ def rehearsed(
             place of that.
     """
     faster = {result.workload.name for result in results if result.status is Status.FASTER}
-    if not faster:
+    # With arrays on a GPU no code of a draft runs on the host, which could tell where it is.
+    if not faster or checked.reference.residence is Residence.DEVICE:
         return list(results)
     try:
         _rehearse(checked, [plan for plan in plans if plan.workload.name in faster], finalist)

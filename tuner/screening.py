@@ -16,10 +16,11 @@ from outpace.codegen.reference import Reference
 from outpace.errors import EnvironmentError_
 from outpace.model import Counterexample, Mismatch, Status, Trial
 from outpace.tuner.confirm import describe
+from outpace.tuner.contenders import Runner
 from outpace.tuner.evaluate import Evaluation, trial_of
 from outpace.tuner.numerics.acceptance import compare
 from outpace.tuner.plan import BATCH_BYTES, Plan
-from outpace.tuner.process import Call, Failure, Worker, bytes_of, capacity_for
+from outpace.tuner.process import Call, Failure, Worker, bytes_of
 
 SCREEN_CALLS = 7
 SCREEN_SECONDS = 2.0
@@ -57,11 +58,9 @@ def screen(
     """
     variant = evaluation.variant
     batches = [(_most_in_batch(reference, plan), plan.workload.sizes) for plan in plans]
-    capacity = capacity_for(reference.contract, batches)
     workload = ""
     try:
-        folder = evaluation.contender.folder
-        with Worker(reference.contract, folder, capacity, variant=variant) as worker:
+        with evaluation.contender.start(reference.contract, batches) as worker:
             for plan in plans:
                 workload = plan.workload.name
                 race = _Race(plan, pacer, best.get(workload))
@@ -142,7 +141,7 @@ class _Race:
 
 
 def _screen_workload(
-    reference: Reference, evaluation: Evaluation, worker: Worker, race: _Race
+    reference: Reference, evaluation: Evaluation, worker: Runner, race: _Race
 ) -> Counterexample | None:
     plan, times = race.plan, race.times
     limit = 10.0 + 20.0 * plan.reference_seconds

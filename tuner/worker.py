@@ -3,8 +3,8 @@
 Started by `outpace.tuner.process.Worker` as `main(<JSON>)`, or as the steps of `rehearsal(<JSON>)`
 where it is to look like a user's process, with four inherited descriptors. It
 confines itself before it loads the draft; the reference is trusted and runs unconfined. It holds no
-clock, no seed and no expected value; all that it reports besides the contents of its output arena
-is for messages to people.
+seed and no expected value, and no clock unless its calls take arrays on a GPU (`gpu/running.py`);
+all that it reports besides the contents of its output arena is for messages to people.
 
 Protocol, one byte each way on the hot path:
     worker: `r` + length + JSON with its grade, then it waits
@@ -24,6 +24,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from outpace.model import Grade
 from outpace.tuner.isolation.sandbox import Layers, Limits, confine, die_with_spawner
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from outpace.kernels.rehearsal_process import Step
     from outpace.tuner.arena import Mapping
+    from outpace.tuner.gpu.running import OnGpu
 
 
 def main(text: str) -> None:
@@ -41,7 +43,7 @@ def main(text: str) -> None:
     layers = Layers(namespaces=False, landlock=False, seccomp=False)
     if setup["kind"] != "reference":
         layers = _confined(setup)
-    _send(replies, b"r", {"grade": layers.grade.value})
+    _send(replies, b"r", {"grade": _grade(layers, setup)})
     _read_exactly(commands, 1)
     try:
         run = _loaded(setup)
@@ -64,7 +66,7 @@ def rehearsal(text: str) -> Iterator[Step]:
     commands, replies = setup["commands"], setup["replies"]
     _end_with_judge(setup)
     layers = _confined(setup)
-    _send(replies, b"r", {"grade": layers.grade.value})
+    _send(replies, b"r", {"grade": _grade(layers, setup)})
     _read_exactly(commands, 1)
     from outpace.codec import decode  # noqa: PLC0415  (after confinement)
     from outpace.kernels.dispatcher import Returns  # noqa: PLC0415
@@ -133,7 +135,13 @@ def _confined(setup: dict[str, Any]) -> Layers:
         writable,
         Layers(**setup["layers"]),
         programs=setup["programs"],
+        gpu=setup.get("gpu", ()),
     )
+
+
+def _grade(layers: Layers, setup: dict[str, Any]) -> str:
+    """What the layers add up to; at most B where the driver of a GPU is open to the process."""
+    return max(layers.grade, Grade.B).value if "gpu" in setup else layers.grade.value
 
 
 def _cache(setup: dict[str, Any]) -> Path:
@@ -142,8 +150,10 @@ def _cache(setup: dict[str, Any]) -> Path:
     return Path(view["build"]) if setup["kind"] == "build" else Path(view["scratch"], "build")
 
 
-def _loaded(setup: dict[str, Any]) -> _Kernel | _Reference | _Built:
+def _loaded(setup: dict[str, Any]) -> _Kernel | _Reference | _Built | OnGpu:
     if setup["kind"] == "reference":
+        if setup.get("residence") == "device":
+            return _reference_on_gpu(setup)
         from outpace.codegen.reference import load_function  # noqa: PLC0415
 
         return _Reference(load_function(*setup["location"]), mutates=setup["mutates"])
@@ -158,8 +168,21 @@ def _loaded(setup: dict[str, Any]) -> _Kernel | _Reference | _Built:
         language.build(source, contract, cache)
         if not language.runs_to_build:
             return _Built()
+    if setup.get("residence") == "device":
+        from outpace.tuner.gpu.running import kernel_on_gpu  # noqa: PLC0415
+
+        return kernel_on_gpu(language.name, source, contract, cache)
     kernel = language.load(source, contract, cache)
     return _Kernel(kernel, compiled=not language.runs_to_build or hasattr(kernel, "py_func"))
+
+
+def _reference_on_gpu(setup: dict[str, Any]) -> OnGpu:
+    from outpace.codec import decode  # noqa: PLC0415
+    from outpace.model import Contract  # noqa: PLC0415
+    from outpace.tuner.gpu.running import reference_on_gpu  # noqa: PLC0415
+
+    contract = decode(setup["contract"], Contract)
+    return reference_on_gpu(setup["location"], contract, with_cupy=setup["with_cupy"])
 
 
 def _obey(commands: int, replies: int, run: Any, setup: dict[str, Any]) -> None:
@@ -185,6 +208,8 @@ def _obey(commands: int, replies: int, run: Any, setup: dict[str, Any]) -> None:
                 _send(replies, b"r", {})
             elif message["do"] == "allocate":
                 _send(replies, b"r", {"seconds": _allocation_seconds(message["arrays"])})
+            else:  # of arrays on a GPU
+                _send(replies, b"r", run.do(message, batch))
         else:
             return
 

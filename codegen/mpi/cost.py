@@ -34,6 +34,8 @@ _OVERHEAD = {
     Exchange.BLOCKING: 1.0,
 }
 """Share of alpha that a message costs besides those that it travels with."""
+_STEPS_A_CALL = 2
+"""Steps that a call of a kernel with time steps costs besides: it copies its state."""
 
 
 class Machine(Value, frozen=True):
@@ -100,20 +102,24 @@ def _stencil(
     plan: Plan, contract: Contract, volume: _Volume, largest: Part, steps: int, machine: Machine
 ) -> float:
     rounds = ceil(steps / plan.depth)
+    cut = sum(parts > 1 for parts in plan.grid.values())
     inner = prod(_extents(largest, volume.own))
-    work = steps * prod(_extents(largest, volume.local)) / machine.rate
+    local = prod(_extents(largest, volume.local))
+    work = steps * local / machine.rate
+    calls = 0 if contract.steps is None else _STEPS_A_CALL * rounds
+    copies = calls + (not (plan.overlap and rounds == cut == 1))  # of the block, by the program
+    copied = copies * local / machine.rate
     moved = [part for part in contract.arguments if any(cuts(contract, part))]
     sent = max(0, _bytes(moved, volume.local) - _bytes(moved, volume.own, without_ghosts=True))
-    cut = sum(parts > 1 for parts in plan.grid.values())
     phases, messages = (cut, 2 * cut) if plan.corners is Corners.PHASES else (1, 3**cut - 1)
     assert plan.exchange is not None
     together = phases + (messages - phases) * _OVERHEAD[plan.exchange]
     talk = rounds * (min(messages, together) * machine.alpha + sent * machine.beta) if cut else 0.0
     if not plan.overlap:
-        return work + talk
+        return work + talk + copied
     hidden = min(steps * inner / machine.rate, talk)
     strips = 2 * max(0.0, work - steps * inner / machine.rate)  # ghost cells are computed twice
-    return work + strips + talk - hidden
+    return work + strips + talk - hidden + copied
 
 
 def _combining(plan: Plan, sent: int, machine: Machine) -> float:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import product
 
 from outpace.codegen.mpi.emit import Program, program_text
 from outpace.codegen.mpi.layout import default_grid, grid_dims
+from outpace.codegen.mpi.local_c import embedded_c
 from outpace.codegen.mpi.patterns import Pattern, recognise, transform_of
 from outpace.codegen.mpi.plan import (
     Corners,
@@ -14,8 +17,11 @@ from outpace.codegen.mpi.plan import (
     depths,
     exchanges,
     grid_parameter,
+    is_reached,
 )
+from outpace.codegen.mpi.refusals import refuse_chains
 from outpace.codegen.mpi.rows import rows_kernel
+from outpace.codegen.mpi.rows_c import rows_kernel_c
 from outpace.codegen.reference import Reference
 from outpace.codegen.splitting import carried, halo_of
 from outpace.errors import NotLifted
@@ -37,43 +43,57 @@ def mpi_drafts(
     Args:
         reference: The reference; its annotation is taken as proved.
         kernel: Source of a module that defines `kernel(<inputs>, <outputs>)` for the serial
-            problem, such as `outpace.codegen.mpi.local.numba_kernel` gives.
+            problem, from `outpace.codegen.mpi.local`: `kernel_of` a variant, or `default_kernel`.
         ranks: Number of ranks for which the process grid is chosen.
         drafter: Name for the drafts' provenance.
 
     Raises:
-        ContractError: No pattern fits the reference; the message says why.
+        ContractError: No pattern fits the reference, or there are no plans for it yet; the message
+            says why.
         DraftError: The kernel defines a name that the program needs for itself.
     """
     contract = reference.contract
     pattern = recognise(contract, reference.closure)
-    rows = _rows(reference) if pattern is Pattern.RING else None
+    refuse_chains(reference)
     drafts = []
-    for way in _ways(contract, pattern):
+    for way, (local, note) in product(
+        _ways(contract, pattern), _kernels(reference, pattern, kernel)
+    ):
         parameters, constraints = search_space(contract, pattern, way, ranks)
         plan = _in_words(reference.closure.name, contract, pattern, way)
         transform = (transform_of(reference.closure) or "").removesuffix("2")
-        embedded = "" if pattern is Pattern.TRANSFORM else rows or kernel
+        by_rows = local is not kernel and pattern is Pattern.RING
         text = program_text(
-            Program(contract, pattern, way, embedded, plan, parameters, transform, rows is not None)
+            Program(contract, pattern, way, local, plan, parameters, transform, by_rows)
         )
-        idea = f"{pattern}, cut along {' and '.join(grid_dims(contract))}{_carried_words(way)}"
-        flags: dict[str, Scalar] = {"grid": " ".join(grid_dims(contract))}
+        dims = grid_dims(contract)
+        idea = f"{pattern}, cut along {' and '.join(dims)}{_carried_words(way)}{note}"
+        flags: dict[str, Scalar] = {"grid": " ".join(dims)}
         drafts.append(
             Draft(LANGUAGE, text, parameters, constraints, flags, Provenance(drafter, idea))
         )
     return tuple(drafts)
 
 
-def _rows(reference: Reference) -> str | None:
-    """A kernel that computes own rows alone, or None where every rank must compute them all."""
+def _kernels(reference: Reference, pattern: Pattern, kernel: str) -> list[tuple[str, str]]:
+    """Local kernels, and what is to be said of them.
+
+    Those for a ring compute own rows alone, in C where the kernel given is in C; the strict one
+    comes first.
+    """
+    if pattern is Pattern.TRANSFORM:
+        return [("", "")]
     dims = grid_dims(reference.contract)
-    if len(dims) > 1:
-        return None
-    try:
-        return rows_kernel(reference, dims[0])
-    except NotLifted:
-        return None
+    if pattern is not Pattern.RING or len(dims) > 1:
+        return [(kernel, "")]
+    makers = [rows_kernel_c, rows_kernel] if embedded_c(kernel) is not None else [rows_kernel]
+    choices = (False,) if reference.contract.reproducible else (False, True)
+    for make in makers:
+        with suppress(NotLifted):
+            return [
+                (make(reference, dims[0], fastmath=fast), ", fastmath" * fast) for fast in choices
+            ]
+    return [(kernel, "")]
 
 
 def _ways(contract: Contract, pattern: Pattern) -> tuple[dict[str, str], ...]:
@@ -134,7 +154,7 @@ def _useful_depths(contract: Contract, found: Sequence[int]) -> tuple[int, ...]:
     def fits(depth: int, sizes: Mapping[str, int]) -> bool:
         dims = grid_dims(contract)
         thin = all(2 * depth * sum(halo_of(contract.split[d])) <= sizes[d] for d in dims)
-        return thin and depth <= (1 if contract.steps is None else sizes[contract.steps])
+        return thin and is_reached(contract, depth, sizes)
 
     useful = [d for d in found if any(fits(d, w.sizes) for w in contract.workloads)]
     return tuple(dict.fromkeys([1, *useful]))

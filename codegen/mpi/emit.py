@@ -6,22 +6,19 @@ import ast
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 
 from outpace.codegen.dims import parse_dim
 from outpace.codegen.mpi.layout import cuts, grid_dims, pencil_dims
-from outpace.codegen.mpi.local import renamed, top_level_names
 from outpace.codegen.mpi.patterns import Pattern
 from outpace.codegen.mpi.plan import grid_parameter
 from outpace.codegen.mpi.rows import EXCHANGE, FIRST, ROWS
+from outpace.codegen.mpi.text import beside, template_body, template_imports
 from outpace.codegen.splitting import ghosts, halo_of
 from outpace.errors import DraftError
 from outpace.model import Argument, Contract, Output, Parameter
 from outpace.split import Block, Boundary
 
 _EXCHANGING = ("geometry", "messages", "exchange")
-_TEMPLATES = "outpace.codegen.mpi.templates"
 
 
 @dataclass(frozen=True)
@@ -59,53 +56,27 @@ def program_text(program: Program) -> str:
         names: tuple[str, ...] = (*_EXCHANGING, "fourier")
         driver = [_run_transform(program)]
     else:
-        combining = ("combining",) if program.contract.reduce else ()
-        names = (*_EXCHANGING, "stepping", *combining, *(("ring",) if program.by_rows else ()))
+        names = (*_EXCHANGING, "pieces", "stepping", *_needed(program))
         driver = [_fits(program), _parts(program), _run(program)]
     own = "\n\n\n".join([*map(template_body, names), *driver])
-    imports = _imports(names)
+    imports = template_imports(names, "from functools import lru_cache")
     constants = "\n".join(f"{p.name} = {p.values[0]!r}" for p in program.parameters)
     sections = [f'"""{textwrap.fill(program.plan, 96)}\n"""', imports, constants, own]
     if program.kernel:
-        kernel = renamed(program.kernel, top_level_names(f"{imports}\n{own}") - {"np"})
+        kernel = beside(program.kernel, f"{imports}\n{constants}\n{own}")
         problem = "own rows" if program.by_rows else "the serial problem on a block"
         sections += [f"# The kernel of one rank: {problem}.", kernel.strip()]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-@cache
-def template_body(name: str) -> str:
-    """The text of a template without its docstring and imports."""
-    text = _template(name)
-    lines = text.splitlines()
-    body = ast.parse(text).body
-    first = next(n for n in body[1:] if not isinstance(n, ast.Import | ast.ImportFrom))
-    decorators = getattr(first, "decorator_list", [])
-    start = min([first.lineno, *(d.lineno for d in decorators)])
-    kept = "\n".join(lines[start - 1 :])
-    return "\n".join(line.partition("  # noqa")[0] for line in kept.splitlines())
-
-
-def _template(name: str) -> str:
-    return files(_TEMPLATES).joinpath(f"{name}.py").read_text(encoding="utf-8")
-
-
-@cache
-def _imports(names: tuple[str, ...]) -> str:
-    """Import statements of templates, each name once, without those of one another."""
-    plain: set[str] = set()
-    members: dict[str, set[str]] = {}
-    for name in names:
-        for node in ast.parse(_template(name)).body:
-            if isinstance(node, ast.Import):
-                plain.add(ast.unparse(node))
-            elif isinstance(node, ast.ImportFrom) and node.module is not None:
-                members.setdefault(node.module, set()).update(a.name for a in node.names)
-    own = [module for module in members if module.startswith("outpace.")]
-    for module in own:
-        del members[module]
-    lines = [f"from {m} import {', '.join(sorted(members[m]))}" for m in sorted(members)]
-    return "\n".join([*lines, "", *sorted(plain)])
+def _needed(program: Program) -> tuple[str, ...]:
+    """Templates that some programs need."""
+    wanted = {
+        "slabs": any(p.name == "OVERLAP" for p in program.parameters),
+        "combining": bool(program.contract.reduce),
+        "ring": program.by_rows,
+    }
+    return tuple(name for name, is_wanted in wanted.items() if is_wanted)
 
 
 def _fits(program: Program) -> str:
@@ -143,6 +114,7 @@ def _parts(program: Program) -> str:
     order = [part.name for part in contract.parts]
     order += [FIRST, ROWS, EXCHANGE] if program.by_rows else []
     arrays = [part for part in contract.parts if part.dims is not None]
+    dtypes = "".join(f'        "{a.name}": "{a.dtype}",\n' for a in arrays)
     axes = "".join(f'        "{a.name}": {_axes(contract, a)},\n' for a in arrays)
     halos = "".join(f'    "{dim}": {_halo(program, dim)},\n' for dim in _blocked(program))
     steps = None if contract.steps is None else contract.steps
@@ -150,6 +122,7 @@ def _parts(program: Program) -> str:
         "PARTS = Parts(\n"
         f"    order={_tuple(order)},\n"
         f"    axes={{\n{axes}    }},\n"
+        f"    dtypes={{\n{dtypes}    }},\n"
         f"    mutated={_tuple([a.name for a in contract.mutated])},\n"
         f"    outputs={_tuple([o.name for o in contract.outputs])},\n"
         f"    carried={program.carried!r},\n"
@@ -213,30 +186,56 @@ def _run(program: Program) -> str:
         *_entry(contract),
         "def _solve(comm, values, sizes):",
         '    """Solve on one rank: `values` holds own blocks, `sizes` are those of the whole."""',
-        *_extra_sizes(contract),
-        *_grid_lines(grid_dims(contract), chosen),
         *(_rows_lines(contract) if program.by_rows else ()),
-        f"    depth = {_depth(program, chosen)}",
-        "    reach = {dim: halo.reach(depth) for dim, halo in HALOS.items()}",
-        "    geometry = Geometry(grid, sizes, reach, fits)",
-        f"    how = Exchanges({_how(program, chosen)})",
-        "    Solver(comm, geometry, PARTS, values, how, fits).run(kernel, depth)",
+        "    solver = _solver(comm.Get_size(), comm.Get_rank(), tuple(sizes.items()))",
+        "    solver.run(comm, kernel, values)",
     ]
     for name, reduced in contract.reduce.items():
         how = "COLLECTIVE" if "COLLECTIVE" in chosen else '"gather"'
-        lines.append(f'    combine(comm, geometry, values["{name}"], "{reduced.operation}", {how})')
+        given = f'values["{name}"], "{reduced.operation}", {how}'
+        lines.append(f"    combine(comm, solver.geometry, {given})")
+    lines += [
+        "",
+        "",
+        "@lru_cache(maxsize=1)",
+        "def _solver(ranks, rank, sizes):",
+        '    """What calls of one problem have in common: blocks, messages and memory."""',
+        "    sizes = dict(sizes)",
+        *_extra_sizes(contract),
+        *_grid_lines(grid_dims(contract), chosen),
+        f"    how = Exchanges({_how(program, chosen)})",
+        "    reach = {dim: halo.reach(how.depth) for dim, halo in HALOS.items()}",
+        "    solver = Solver(rank, Geometry(grid, sizes, reach, fits), PARTS, how, fits)",
+        *_choice(contract, chosen),
+    ]
     return "\n".join(lines)
+
+
+def _choice(contract: Contract, chosen: set[str]) -> list[str]:
+    """Of the forms of a solver that with no copies, where one exchange is enough."""
+    if "OVERLAP" not in chosen:
+        return ["    return solver"]
+    once = "" if contract.steps is None else f'how.depth >= sizes["{contract.steps}"] and '
+    return [f"    return Slabs(solver) if {once}can_slice(solver) else solver"]
 
 
 def _run_transform(program: Program) -> str:
     (given,), (result,) = program.contract.arguments, program.contract.outputs
+    rows, columns = given.dims or ()
     lines = [
         *_entry(program.contract),
         "def _solve(comm, values, sizes):",
         '    """Transform on one rank: own rows in `values`; `sizes` are those of the whole."""',
-        f"    turning = Turning(comm, sizes, {_tuple(given.dims or ())}, EXCHANGE)",
+        "    turning = _turning(comm.Get_size(), comm.Get_rank(), tuple(sizes.items()))",
         f"    along = np.fft.{program.transform}",
-        f'    transform(turning, along, values["{given.name}"], values["{result.name}"])',
+        f'    transform(comm, turning, along, values["{given.name}"], values["{result.name}"])',
+        "",
+        "",
+        "@lru_cache(maxsize=1)",
+        "def _turning(ranks, rank, sizes):",
+        '    """What calls of one problem have in common: blocks, messages and memory."""',
+        f'    grid, dtype = {{"{rows}": ranks}}, "{result.dtype}"',
+        f'    return Turning(rank, grid, dict(sizes), "{columns}", EXCHANGE, dtype)',
     ]
     return "\n".join(lines)
 
@@ -281,13 +280,13 @@ def _extra_sizes(contract: Contract) -> list[str]:
 
 def _grid_lines(dims: Sequence[str], chosen: set[str]) -> list[str]:
     if len(dims) == 1:
-        return [f'    grid = {{"{dims[0]}": comm.Get_size()}}']
+        return [f'    grid = {{"{dims[0]}": ranks}}']
     given = ", ".join(f'"{dim}": {grid_parameter(dim)}' for dim in dims)
     assert {grid_parameter(dim) for dim in dims} <= chosen
     return [
         f"    grid = {{{given}}}",
-        "    if prod(grid.values()) != comm.Get_size():",
-        "        grid = default_grid(tuple(grid), sizes, comm.Get_size())",
+        "    if prod(grid.values()) != ranks:",
+        "        grid = default_grid(tuple(grid), sizes, ranks)",
     ]
 
 
@@ -296,9 +295,9 @@ def _depth(program: Program, chosen: set[str]) -> str:
     if steps is None:
         return "1"
     if "DEPTH" in chosen:
-        return f'max(1, min(DEPTH, values["{steps}"]))'
+        return f'max(1, min(DEPTH, sizes["{steps}"]))'
     goes_on = program.carried or program.contract.mutated
-    return "1" if goes_on else f'max(1, values["{steps}"])'
+    return "1" if goes_on else f'max(1, sizes["{steps}"])'
 
 
 def _how(program: Program, chosen: set[str]) -> str:
@@ -307,7 +306,7 @@ def _how(program: Program, chosen: set[str]) -> str:
     is_stencil = program.pattern is Pattern.STENCIL
     phases = 'CORNERS == "phases"' if "CORNERS" in chosen else str(is_stencil)
     overlap = "OVERLAP" if "OVERLAP" in chosen else "False"
-    return f"{mode}, in_phases={phases}, overlap={overlap}"
+    return f"{mode}, in_phases={phases}, overlap={overlap}, depth={_depth(program, chosen)}"
 
 
 def _tuple(names: Sequence[str]) -> str:

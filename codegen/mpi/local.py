@@ -1,17 +1,86 @@
-"""Local kernels: the serial reference in the calling convention, as source to be embedded."""
+"""Local kernels: a serial variant, or the reference itself, as source for MPI programs."""
 
 from __future__ import annotations
 
 import ast
-import io
-import tokenize
+import shutil
+from collections.abc import Mapping
 
-from outpace.codegen.drafters.builtin import numba_forms
+from outpace.codegen.constants import UNPARSABLE, with_constants
+from outpace.codegen.drafters.builtin import c_forms, numba_forms
 from outpace.codegen.drafters.plain import plain_source
+from outpace.codegen.mpi.local_c import c_module
+from outpace.codegen.mpi.templates.compiled import COMPILERS
+from outpace.codegen.nests.c.emit import COptions, c_source
+from outpace.codegen.nests.c.parameters import PARALLEL
 from outpace.codegen.nests.lift import lift
 from outpace.codegen.nests.numba.emit import NumbaOptions, numba_source
 from outpace.codegen.reference import Reference
 from outpace.errors import DraftError, NotLifted
+from outpace.model import Scalar, Variant
+
+
+def kernel_of(variant: Variant, reference: Reference) -> str:
+    """A module that defines `kernel(<inputs>, <outputs>)` as a serial variant does, on one thread.
+
+    A kernel in C is compiled where the program runs, unless `outpace.kernels.languages.mpi` has
+    built it before.
+
+    Args:
+        variant: In the language `numba` or `c`; its parameter `PARALLEL` is switched off.
+        reference: Of which it is a variant.
+
+    Raises:
+        DraftError: It is in another language, or adds options that the compiler may not get.
+    """
+    params = _serial(variant)
+    match variant.draft.language:
+        case "numba":
+            return _one_thread(with_constants(variant.draft.source, params))
+        case "c":
+            return c_module(reference.contract, variant.draft.source, params, variant.draft.flags)
+        case other:
+            raise DraftError(
+                f"a kernel in {other} cannot go into an MPI program; give one in c or numba"
+            )
+
+
+def default_kernel(reference: Reference, *, strict: bool = False) -> str:
+    """The lifted reference in C, where there is a compiler and a form in C, else under Numba.
+
+    Args:
+        reference: The reference.
+        strict: Keep the order of sums, for a program that nobody judges before it runs.
+    """
+    if has_compiler():
+        try:
+            return c_kernel(reference, strict=strict)
+        except NotLifted:
+            pass
+    return numba_kernel(reference)
+
+
+def has_compiler() -> bool:
+    """Whether programs with kernels in C can be run alone here."""
+    return any(shutil.which(name) for name in COMPILERS)
+
+
+def c_kernel(reference: Reference, *, strict: bool = False) -> str:
+    """The lifted reference in C for one thread.
+
+    Args:
+        reference: The reference.
+        strict: Keep the order of sums, whether or not the contract asks for it.
+
+    Raises:
+        NotLifted: It has no form in C.
+    """
+    contract = reference.contract
+    fast = not (strict or contract.reproducible)
+    _, form = next(iter(c_forms(lift(reference), reorder=fast)))
+    source = c_source(form, contract, COptions(parallel=False, fastmath=fast))
+    params = {p.name: p.values[0] for p in source.parameters}
+    return c_module(contract, source.text, params, dict(source.flags))
 
 
 def numpy_kernel(reference: Reference) -> str:
@@ -43,43 +112,31 @@ def numba_kernel(reference: Reference) -> str:
         return plain_source(reference)
 
 
-def top_level_names(source: str) -> set[str]:
-    """Names that a module defines."""
-    found: set[str] = set()
-    for node in ast.parse(source).body:
-        match node:
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                found.add(name)
-            case ast.Assign(targets=targets):
-                found |= {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
-            case ast.AnnAssign(target=ast.Name(id=name)):
-                found.add(name)
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                found |= {(alias.asname or alias.name).partition(".")[0] for alias in names}
-    return found
+def _serial(variant: Variant) -> Mapping[str, Scalar]:
+    """The parameters, without threads where the draft has a choice."""
+    choices = next((p.values for p in variant.draft.parameters if p.name == PARALLEL), ())
+    off = next((value for value in choices if not value), None)
+    return variant.params if off is None else {**variant.params, PARALLEL: off}
 
 
-def renamed(source: str, taken: set[str]) -> str:
-    """The module with other names for what it defines at top level, where these are taken.
+def _one_thread(source: str) -> str:
+    """The module with `parallel=True` of its decorators switched off, to stand in a program.
 
     Raises:
-        DraftError: Such a name means something else in one of its functions.
+        DraftError: It does not parse.
     """
-    clashing = top_level_names(source) & taken
-    if not clashing:
-        return source
-    for node in ast.walk(ast.parse(source)):
-        inner = node.arg if isinstance(node, ast.arg | ast.keyword) else None
-        if inner in clashing or (isinstance(node, ast.Global) and clashing & set(node.names)):
-            raise DraftError(
-                f"the local kernel uses the name {inner}, which the MPI program around it needs "
-                "for itself; rename it"
-            )
-    lines = [list(line) for line in source.splitlines(keepends=True)]
-    before = ""
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.NAME and token.string in clashing and before != ".":
-            row, column = token.start
-            lines[row - 1][column] = f"serial_{token.string[0]}"
-        before = token.string
-    return "".join(character for line in lines for character in line)
+    try:
+        tree = ast.parse(source)
+    except UNPARSABLE as error:
+        raise DraftError(f"the local kernel is no Python: {error}") from error
+    lines = source.encode().split(b"\n")  # columns count bytes
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.keyword(arg="parallel", value=ast.Constant(value=True) as value):
+                found.append((value.lineno - 1, value.col_offset, value.end_col_offset))
+            case ast.ImportFrom(module="__future__", lineno=first, end_lineno=last):
+                lines[first - 1 : last] = [b""] * ((last or first) - first + 1)
+    for row, start, end in sorted(found, reverse=True):
+        lines[row] = lines[row][:start] + b"False" + lines[row][end:]
+    return b"\n".join(lines).decode()

@@ -8,6 +8,7 @@ from enum import StrEnum
 from outpace.codegen.dims import parse_dim
 from outpace.codegen.domain import free_names
 from outpace.codegen.mpi.layout import cut_dims, cuts, grid_dims, pencil_dims
+from outpace.codegen.mpi.refusals import refuse_calls
 from outpace.codegen.source import SourceClosure
 from outpace.codegen.splitting import ghosts, halo_of
 from outpace.errors import ContractError
@@ -27,19 +28,6 @@ class Pattern(StrEnum):
     RING = "ring"
 
 
-_REFUSED = {
-    "cumsum": "a scan",
-    "cumprod": "a scan",
-    "accumulate": "a scan",
-    "bincount": "a histogram",
-    "histogram": "a histogram",
-    "histogram2d": "a histogram",
-    "csr_matrix": "sparse",
-    "coo_matrix": "sparse",
-    "fftn": "a transform of more than two axes",
-    "rfftn": "a transform of more than two axes",
-}
-"""Functions that tell a pattern for which there are no plans."""
 _TRANSFORMS = ("fft2", "ifft2")
 _TRANSPOSED = (
     "{0}.T.copy()",
@@ -64,7 +52,12 @@ def recognise(contract: Contract, closure: SourceClosure) -> Pattern:
             "no dim of this reference may be cut over ranks; "
             'name one, as in split={"y": Block(halo=1)}'
         )
-    _refuse_source(contract, closure)
+    if len(pencil_dims(contract)) > 2:
+        raise ContractError(
+            "there are no plans for a transform of three axes yet; of the pencil dims "
+            f"{', '.join(pencil_dims(contract))} name two"
+        )
+    refuse_calls(contract, closure)
     _refuse_contract(contract)
     kinds = {type(contract.split[dim]) for dim in dims}
     if len(kinds) > 1:
@@ -122,19 +115,6 @@ def _returns(main: ast.FunctionDef, texts: list[str]) -> bool:
     if len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None:
         return False
     return ast.unparse(body[0].value) in texts
-
-
-def _refuse_source(contract: Contract, closure: SourceClosure) -> None:
-    if len(pencil_dims(contract)) > 2:
-        raise ContractError(
-            "there are no plans for a transform of three axes yet; name two pencil dims"
-        )
-    for text in closure.functions.values():
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.Attribute) and node.attr in _REFUSED:
-                raise ContractError(
-                    f"there are no plans for {_REFUSED[node.attr]} yet ({node.attr} is used)"
-                )
 
 
 def _refuse_contract(contract: Contract) -> None:

@@ -14,7 +14,7 @@ from outpace.codegen.splitting import carried, halo_of
 from outpace.model import Contract, Scalar
 from outpace.split import Block, Combination, Replicated
 
-_DEPTHS = (1, 2, 4, 8)
+_DEPTHS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Exchange(StrEnum):
@@ -125,6 +125,12 @@ def depths(contract: Contract, pattern: Pattern) -> tuple[int, ...]:
     return _DEPTHS if is_stepped else (1,)
 
 
+def is_reached(contract: Contract, depth: int, sizes: Mapping[str, int]) -> bool:
+    """Whether there are so many steps, or this is the first depth that makes all of them."""
+    steps = 1 if contract.steps is None else sizes[contract.steps]
+    return depth == 1 or depth < 2 * steps
+
+
 def carries(contract: Contract) -> bool:
     """Whether the results of some steps are the inputs of the next."""
     complete = any(len(way) == len(contract.outputs) for way in carried(contract))
@@ -175,6 +181,8 @@ def _on_grid(contract: Contract, pattern: Pattern, grid: dict[str, int]) -> Iter
 
 
 def _is_thick_enough(contract: Contract, plan: Plan, sizes: Mapping[str, int]) -> bool:
+    if not is_reached(contract, plan.depth, sizes):
+        return False
     for dim, parts in plan.grid.items():
         split = contract.split[dim]
         thinnest = sizes[dim] // parts

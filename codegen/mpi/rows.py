@@ -8,7 +8,7 @@ bodies for example, all rows are exchanged after it. What is no such nest, every
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from outpace.codegen.drafters.builtin import numba_forms
@@ -40,7 +40,7 @@ fills in the rows of an array that other ranks own."""
 _CALL = re.compile(rf"(\w+)\[\.\.\.\] = np\.{EXCHANGE}\(\)")
 
 
-def rows_kernel(reference: Reference, dim: str) -> str:
+def rows_kernel(reference: Reference, dim: str, *, fastmath: bool = False) -> str:
     """A module that defines `kernel(<inputs>, <outputs>, first_row, own_rows, exchange_rows)`.
 
     All arrays are whole; inputs hold all rows, outputs are right in the own rows.
@@ -48,39 +48,54 @@ def rows_kernel(reference: Reference, dim: str) -> str:
     Args:
         reference: The reference.
         dim: The dim that is cut.
+        fastmath: Let sums be reordered.
 
     Raises:
         NotLifted: The reference is not lifted to loops, or no nest can be cut into rows.
     """
     _, form = next(iter(numba_forms(lift(reference))))
-    cut = _Rows(form, dim).cut()
-    source = segmented_source(cut, NumbaOptions(parallel=False, fastmath=False))
+    body = Rows(form, dim, lambda array: Library(array.name, EXCHANGE, ())).body()
+    given = tuple(Scalar(name, "int64") for name in (FIRST, ROWS, EXCHANGE))
+    cut = replace(form, parameters=(*form.parameters, *given), body=body)
+    source = segmented_source(cut, NumbaOptions(parallel=False, fastmath=fastmath))
     return _CALL.sub(rf"{EXCHANGE}(\1)", source)
 
 
-class _Rows:
-    """Cuts the nests of a program."""
+class Rows:
+    """Cuts the nests of a program.
 
-    def __init__(self, program: Program, dim: str) -> None:
+    Args:
+        program: The program.
+        dim: The dim that is cut.
+        exchange: Makes the statement after which rows of an array are those of all ranks.
+
+    Raises:
+        NotLifted: A name that is needed is taken, or an array is reshaped.
+    """
+
+    def __init__(self, program: Program, dim: str, exchange: Callable[[Array], Statement]) -> None:
         taken = walk.names_of(program) & {FIRST, ROWS, EXCHANGE}
         if taken:
             raise NotLifted(f"{', '.join(sorted(taken))} is taken; rename it")
         if any(isinstance(s, Reshape) for s in walk.statements(program.body)):
             raise NotLifted("an array that is reshaped cannot be cut into rows")
-        self.program, self.extent = program, affine.symbol(dim)
+        self.program, self.extent, self.exchange = program, affine.symbol(dim), exchange
         arrays = {p.name: p for p in program.parameters if isinstance(p, Array)}
         made = (s.array for s in walk.statements(program.body) if isinstance(s, Allocate))
         arrays |= {array.name: array for array in made}
-        self.by_rows = {n for n, a in arrays.items() if a.shape and a.shape[0] == self.extent}
+        self.by_rows = {n: a for n, a in arrays.items() if a.shape and a.shape[0] == self.extent}
         self.shared = self._same_memory(self._read_elsewhere(program.body))
 
-    def cut(self) -> Program:
-        """The program for own rows."""
+    def body(self) -> tuple[Statement, ...]:
+        """The statements for own rows.
+
+        Raises:
+            NotLifted: No nest can be cut.
+        """
         body = tuple(self._block(self.program.body))
         if body == self.program.body:
             raise NotLifted("no loop of the reference writes one row in each iteration")
-        given = (Scalar(FIRST, "int64"), Scalar(ROWS, "int64"), Scalar(EXCHANGE, "int64"))
-        return replace(self.program, parameters=(*self.program.parameters, *given), body=body)
+        return body
 
     def _block(self, body: Iterable[Statement]) -> Iterable[Statement]:
         for s in body:
@@ -91,7 +106,7 @@ class _Rows:
             else:
                 yield self._own_rows(s)
                 written = {store.array for store in walk.stores([s])}
-                yield from (Library(name, EXCHANGE, ()) for name in sorted(written & self.shared))
+                yield from (self.exchange(self.by_rows[n]) for n in sorted(written & self.shared))
 
     def _is_by_rows(self, nest: Nest) -> bool:
         """Whether iteration i writes nothing but rows i."""
@@ -135,7 +150,7 @@ class _Rows:
             found |= {e.array for e in walk.loads([_without_blocks(s)])} if own else set()
             for block in walk.blocks(s):
                 found |= self._read_elsewhere(block)
-        return found & self.by_rows
+        return found & set(self.by_rows)
 
     def _same_memory(self, names: set[str]) -> set[str]:
         """These and the arrays that change places with them."""

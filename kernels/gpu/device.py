@@ -67,6 +67,35 @@ def device_architecture() -> str:
     return find_device().architecture
 
 
+def exercise_device() -> None:
+    """Make a context and carry numbers to the GPU and back, by the driver alone.
+
+    Raises:
+        EnvironmentError_: A call fails, which the message names, or other numbers come back.
+    """
+    find_device()
+    driver = ctypes.CDLL("libcuda.so.1")
+    device, context, memory = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_uint64()
+    sent = bytes(range(256)) * 16
+    back = ctypes.create_string_buffer(len(sent))
+    size = ctypes.c_size_t(len(sent))
+    for name, arguments in (
+        ("cuDeviceGet", (ctypes.byref(device), 0)),
+        ("cuDevicePrimaryCtxRetain", (ctypes.byref(context), device)),
+        ("cuCtxSetCurrent", (context,)),
+        ("cuMemAlloc_v2", (ctypes.byref(memory), size)),
+        ("cuMemcpyHtoD_v2", (memory, sent, size)),
+        ("cuMemcpyDtoH_v2", (back, memory, size)),
+        ("cuMemFree_v2", (memory,)),
+        ("cuDevicePrimaryCtxRelease_v2", (device,)),
+    ):
+        status = driver[name](*arguments)
+        if status != 0:
+            raise EnvironmentError_(f"{name} of the driver fails with error {status}")
+    if back.raw != sent:
+        raise EnvironmentError_("the GPU does not give back what was written to it")
+
+
 def device_missing() -> str | None:
     """Why kernels cannot be launched here, or None."""
     try:

@@ -65,7 +65,7 @@ def throttle_reasons(bits: int) -> tuple[str, ...]:
 
 
 @contextmanager
-def readings(number: int = 0) -> Iterator[_Card]:
+def readings(number: int = 0) -> Iterator[Card]:
     """The card of this number, to be read until the block ends.
 
     Raises:
@@ -81,12 +81,12 @@ def readings(number: int = 0) -> Iterator[_Card]:
     try:
         handle = ctypes.c_void_p()
         _checked(library, "nvmlDeviceGetHandleByIndex_v2", number, ctypes.byref(handle))
-        yield _Card(library, handle)
+        yield Card(library, handle)
     finally:
         library.nvmlShutdown()
 
 
-class _Card:
+class Card:
     """One card; `read` asks it."""
 
     def __init__(self, library: ctypes.CDLL, handle: ctypes.c_void_p) -> None:

@@ -15,6 +15,7 @@ Variables:
     VLLM_*, CUDA_*, OMP_*, HF_HOME and their like: Reach the process in which vLLM runs for the
         drafter `vllm`, except what is named like a key.
     GITHUB_STEP_SUMMARY: File to which `outpace ci` adds its summary.
+    CUDA_*, NVIDIA_*, LD_LIBRARY_PATH: Reach the processes that run kernels on a GPU.
     CC: The C compiler, with arguments if need be, instead of the first on PATH.
     XDG_*: As the XDG base directory specification says, through platformdirs.
 """
@@ -181,6 +182,26 @@ def worker_environment(**extra: str) -> dict[str, str]:
     """
     wanted = ("PATH", "CC", "LANG", "LC_ALL", "TZ", RUN_MARK)
     return {**{k: v for k, v in os.environ.items() if k in wanted}, **extra}
+
+
+def gpu_variables() -> dict[str, str]:
+    """What a process that runs kernels on a GPU gets besides: where the driver and CUDA are.
+
+    CuPy keeps what it compiles for itself in memory: such a process may write next to nothing.
+    """
+    found = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "LD_LIBRARY_PATH" or name.startswith(("CUDA_", "NVIDIA_"))
+    }
+    return {**found, "CUPY_CACHE_IN_MEMORY": "1"}
+
+
+def gpu_folders() -> tuple[Path, ...]:
+    """Folders that these variables name."""
+    values = [gpu_variables().get(n, "") for n in ("LD_LIBRARY_PATH", "CUDA_PATH", "CUDA_HOME")]
+    entries = [Path(entry) for value in values for entry in value.split(":")]
+    return tuple(entry for entry in entries if entry.is_absolute() and entry != Path("/"))
 
 
 def engine_variables() -> dict[str, str]:

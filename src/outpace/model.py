@@ -47,6 +47,13 @@ class Grade(StrEnum):
     D = "D"
 
 
+class Residence(StrEnum):
+    """Where the arrays of a call lie: in the host's memory, or in a GPU's."""
+
+    HOST = "host"
+    DEVICE = "device"
+
+
 # --- Contract -----------------------------------------------------------------------------------
 
 
@@ -332,6 +339,20 @@ class Counterexample(Value, frozen=True):
     scalars: dict[str, float] = {}
 
 
+class Roofline(Value, frozen=True):
+    """How a time compares with what memory allows.
+
+    Attributes:
+        moved: Bytes that every kernel must move: inputs read once, outputs written once.
+        rate: These bytes a second.
+        share: That rate in parts of the measured bandwidth of a copy.
+    """
+
+    moved: int
+    rate: float
+    share: float
+
+
 class Trial(Value, frozen=True):
     """What happened when a variant met a workload on a target.
 
@@ -352,6 +373,7 @@ class Trial(Value, frozen=True):
         details: Facts for feedback, such as a compiler's message.
         tokens: What a model spent on the draft, the same in every trial of it; None without one.
         cost: The same in US dollars.
+        roofline: With arrays on a GPU, where its time stands; None elsewhere.
     """
 
     draft: str
@@ -370,6 +392,7 @@ class Trial(Value, frozen=True):
     details: str = ""
     tokens: int | None = None
     cost: float | None = None
+    roofline: Roofline | None = None
 
 
 # --- Promotion ----------------------------------------------------------------------------------
@@ -381,7 +404,8 @@ class PromotionKey(Value, frozen=True):
     Attributes:
         source_hash: Of the reference with all that it captures.
         dtypes: Of the arguments, then of the outputs.
-        layout: Memory layout of every array; `C`.
+        layout: Memory layout of every array: `C`, `C blocks` for a program on ranks, or
+            `C on a GPU`.
         target: `Target.key`.
         ranks: Number of MPI ranks.
         sizes: The confirmed problem sizes; they are served within 0.5 to 2 times.
@@ -433,13 +457,25 @@ class Evidence(Value, frozen=True):
     over_numba: float | None = None
 
 
+class RankEvidence(Evidence, frozen=True):
+    """Why a program for ranks was promoted for one workload.
+
+    Attributes:
+        over_serial: Over the best variant on one thread, confirmed; None where there is none.
+        over_threaded: The same over the best variant on threads of the same cores.
+    """
+
+    over_serial: Speedup | None = None
+    over_threaded: Speedup | None = None
+
+
 class Promotion(Value, frozen=True):
     """A variant with its evidence and the key under which it may be served."""
 
     reference: str
     key: PromotionKey
     variant: Variant
-    evidence: tuple[Evidence, ...]
+    evidence: tuple[Evidence | RankEvidence, ...]
     target: Target
     grade: Grade
     contract: Contract

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from outpace.cli.app import app
+from outpace.cli.options import parse_ranks
 
 FAULTS = Path(__file__).parents[1] / "mpi_faults"
 HEAT = f"{FAULTS / 'references.py'}:heat"
@@ -29,7 +30,7 @@ def judged(tmp_path):
 @pytest.mark.parametrize(
     ("draft", "code", "said"),
     [
-        ("heat_right", 3, "drafts for MPI are not timed yet"),
+        ("heat_right", 3, "checked on ranks and not timed"),
         ("rank_0_does_everything", 1, "bytes; with the declared split it needs no more than"),
     ],
 )
@@ -54,8 +55,23 @@ def test_a_reference_that_names_no_split_is_refused():
     assert "names no dim that may be cut over ranks" in answer.stderr.replace("\n", " ")
 
 
-@pytest.mark.parametrize("language", ["mpi", "cuda"])
-def test_tune_says_what_is_not_timed(language):
-    answer = CliRunner().invoke(app, ["tune", HEAT, "--language", language])
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["tune", HEAT, "--ranks", "2"], "numbers of ranks belong to the language mpi"),
+        (["tune", HEAT, "--language", "mpi,c", "--ranks", "2"], "which is tuned by itself"),
+        (["tune", HEAT, "--language", "mpi", "--ranks", "0"], "is no number of ranks"),
+        (["tune", HEAT, "--language", "mpi", "--ranks", "3..2"], "write the smaller number first"),
+        (["tune", HEAT, "--language", "mpi", "--ranks", "1..x"], "is no number of ranks"),
+    ],
+)
+def test_ranks_are_for_programs_and_numbers(command, said):
+    answer = CliRunner().invoke(app, command)
     assert answer.exit_code == 2
-    assert f"drafts in {language} are checked and not timed yet" in answer.stderr.replace("\n", " ")
+    assert said in " ".join(answer.stderr.split())
+
+
+def test_ranks_are_read():
+    assert parse_ranks("1,2") == (1, 2)
+    assert parse_ranks("1..4") == (1, 2, 3, 4)
+    assert parse_ranks("2, 1..3") == (2, 1, 3)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Float64
 
+from outpace.codegen.c_options import FLAGS
 from outpace.codegen.contract import build_contract
 from outpace.codegen.dims import shape_of
 from outpace.errors import EnvironmentError_
@@ -19,7 +20,6 @@ from outpace.kernels import promotions, target
 from outpace.kernels.builds import load_promoted
 from outpace.kernels.languages import language_named
 from outpace.kernels.languages.base import BuildError, InvalidDraft, parse_draft
-from outpace.kernels.languages.c import FLAGS
 from outpace.kernels.languages.compilers import find_compiler
 from outpace.model import Draft, Provenance, Variant
 

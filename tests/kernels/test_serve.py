@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import outpace
-from outpace.kernels import promotions, serve, target
+from outpace.kernels import nearness, promotions, serve, target
 from outpace.kernels.forking import GUARD
 from outpace.kernels.promotions import PromotionWarning
 from outpace.model import Contract, Draft, Variant
@@ -124,10 +124,10 @@ def test_sizes_are_served_from_half_to_twice_a_confirmed_one(step, y):
 
 @given(st.integers(-50, 50), st.integers(-50, 50))
 def test_covering_is_symmetric_and_zero_covers_zero_alone(a, b):
-    assert serve.covers({"n": a}, {"n": b}) == serve.covers({"n": b}, {"n": a})
-    assert serve.covers({"n": a}, {"n": a})
-    assert serve.covers({"n": 0}, {"n": b}) == (b == 0)
-    assert serve.covers({"n": a}, {"n": b}) == (a == b or (a * b > 0 and 0.5 <= b / a <= 2))
+    assert nearness.covers({"n": a}, {"n": b}) == nearness.covers({"n": b}, {"n": a})
+    assert nearness.covers({"n": a}, {"n": a})
+    assert nearness.covers({"n": 0}, {"n": b}) == (b == 0)
+    assert nearness.covers({"n": a}, {"n": b}) == (a == b or (a * b > 0 and 0.5 <= b / a <= 2))
 
 
 def test_the_promotion_of_the_nearest_workload_is_chosen_and_the_newest_of_equals(module, promote):

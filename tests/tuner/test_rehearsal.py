@@ -9,7 +9,8 @@ from jaxtyping import Float64
 import outpace
 from outpace.kernels.serve import returns_of
 from outpace.model import Draft, Status, Variant
-from outpace.tuner.confirm import Confirmation, Contender
+from outpace.tuner.confirm import Confirmation
+from outpace.tuner.contenders import Contender
 from outpace.tuner.numerics.selfcheck import check_reference
 from outpace.tuner.plan import make_plan
 from outpace.tuner.process import Call, Worker, bytes_of

@@ -8,7 +8,7 @@ from jaxtyping import Float64, Int64
 
 import outpace
 from outpace.codegen.inputs import Case, draw_inputs
-from outpace.kernels.serve import covers
+from outpace.kernels.nearness import covers
 from outpace.model import Workload
 from outpace.tuner.arena import ALIGNMENT, Arena, Layout, poison
 from outpace.tuner.numerics.unseen import almost_same, draw_nearby

@@ -144,7 +144,7 @@ def process_pair(
         workers = [stack.enter_context(_start(subject, at, capacity)) for at in locations]
         for worker in workers:
             worker.wait_until_loaded()
-        watch.include([worker.pid for worker in workers])
+        watch.include([pid for worker in workers for pid in worker.everyone])
         return {p.workload.name: _measured(subject, p, sizes, workers, watch) for p in plans}
 
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from outpace import environment
 from outpace.errors import EnvironmentError_
-from outpace.tuner.isolation.view import DEVICES, View, module_path, readable_paths
+from outpace.tuner.isolation.view import View, module_path, readable_paths
 
 _SPAWNER = (
     "import sys; sys.path[:] = {path!r}; "
@@ -209,7 +209,7 @@ def namespaces_refused() -> str | None:
 
 def _through_spawner(command: Sequence[str], view: View, status: int) -> list[str]:
     setup = json.dumps(
-        {"status": status, "view": asdict(view), "command": list(command), "devices": DEVICES}
+        {"status": status, "view": asdict(view), "command": list(command), "devices": view.devices}
     )
     code = _SPAWNER.format(path=list(module_path()) + _standard_library(), setup=setup)
     return [sys.executable, "-I", "-S", "-c", code]

@@ -21,7 +21,7 @@ _SCOPED = 0b11  # ABI 6: abstract sockets and signals stay inside
 _O_PATH = getattr(os, "O_PATH", 0o10000000)
 
 
-def restrict(readable: Sequence[str], writable: Sequence[str]) -> bool:
+def restrict(readable: Sequence[str], writable: Sequence[str], devices: Sequence[str] = ()) -> bool:
     """Confine the calling process and all that it will start; for good.
 
     Needs `no_new_privs`, and must come before any thread is started. Paths that do not exist are
@@ -30,6 +30,7 @@ def restrict(readable: Sequence[str], writable: Sequence[str]) -> bool:
     Args:
         readable: Files, and folders with all below, that may be read.
         writable: Folders in which regular files and folders may be made, changed and removed.
+        devices: Device files, and folders of them, that may be read and written.
 
     Returns:
         False where the kernel has no Landlock.
@@ -49,6 +50,9 @@ def restrict(readable: Sequence[str], writable: Sequence[str]) -> bool:
             _allow(libc, ruleset, path, reading)
         for path in writable:
             _allow(libc, ruleset, path, access & ~_SPECIAL_FILES)
+        for path in devices:
+            listing = _READ_DIR if Path(path).is_dir() else 0
+            _allow(libc, ruleset, path, _READ_FILE | _WRITE_FILE | listing)
         _allow(libc, ruleset, "/dev/null", _WRITE_FILE | access & _TRUNCATE)
         return bool(libc.syscall(_RESTRICT, ruleset, 0) == 0)
     finally:

@@ -13,12 +13,21 @@ from typing import IO, Any
 from outpace import environment
 from outpace.codec import encode
 from outpace.errors import EnvironmentError_
-from outpace.kernels.languages import language_named
+from outpace.kernels.languages import ON_A_GPU, language_named
 from outpace.kernels.languages.openmp import SPINS
 from outpace.model import Contract, Variant
+from outpace.tuner.gpu.access import GPU_LIMITS, gpu_layers
 from outpace.tuner.isolation.child import Child, namespaces_refused
 from outpace.tuner.isolation.sandbox import Layers
-from outpace.tuner.isolation.view import DEVICES, View, module_path, readable_paths
+from outpace.tuner.isolation.view import (
+    DEVICES,
+    View,
+    gpu_devices,
+    gpu_paths,
+    module_path,
+    outermost,
+    readable_paths,
+)
 
 _SPAWN = (
     "import sys; sys.path[:] = {path!r}; from outpace.tuner.worker import main; main({setup!r})"
@@ -31,6 +40,18 @@ steps = rehearsal({setup!r})
 del rehearsal
 for function, arguments, hand_over in steps:
     hand_over(function(*arguments))
+"""
+
+
+ALLOCATOR = {
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+}
+"""Tells the C library's allocator to keep freed memory.
+
+By default it gives the top of the heap back and faults it in again at the next call, which doubles
+the time of array code; a draft that merely kept one array alive would then look twice as fast.
 """
 
 
@@ -63,7 +84,7 @@ def setup_of(
         build.mkdir(exist_ok=True, mode=0o700)
     seen = str(build) if build.is_dir() else None
     language = language_named(variant.draft.language)
-    return {
+    setup: dict[str, Any] = {
         "kind": "build" if building else "kernel",
         "source": str(folder / f"draft{language.suffix}"),
         "language": language.name,
@@ -72,6 +93,19 @@ def setup_of(
         "devices": DEVICES,
         "layers": asdict(layers_wanted()),
         "programs": building and not language.runs_to_build,
+    }
+    return setup | _with_gpu(setup["view"]) if language.name in ON_A_GPU and not building else setup
+
+
+def _with_gpu(view: dict[str, Any]) -> dict[str, Any]:
+    """What is different for a process that runs kernels on a GPU."""
+    devices = gpu_devices()
+    readable = outermost([*view["readable"], *gpu_paths()])
+    return {
+        "gpu": devices,
+        "view": {**view, "readable": readable, "devices": (*DEVICES, *devices)},
+        "layers": asdict(gpu_layers()),
+        "limits": asdict(GPU_LIMITS),
     }
 
 
@@ -98,7 +132,7 @@ def start(
     code = spawn.format(path=list(path), setup=json.dumps(setup))
     return Child(
         [str(interpreter or sys.executable), "-I", "-c", code],
-        variables=_variables(home),
+        variables=_variables(home) | (environment.gpu_variables() if "gpu" in setup else {}),
         folder=home if is_draft else None,
         descriptors=[setup[name] for name in ("commands", "replies", "inputs", "outputs")],
         log=log,
@@ -107,12 +141,7 @@ def start(
 
 
 def _variables(folder: Path) -> dict[str, str]:
-    """The same for the reference and for drafts.
-
-    The C library's allocator is told to keep freed memory. By default it gives the top of the heap
-    back and faults it in again at the next call, which doubles the time of array code; a draft that
-    merely kept one array alive would then look twice as fast.
-    """
+    """The same for the reference and for drafts."""
     count = str(len(os.sched_getaffinity(0)))
     return environment.worker_environment(
         HOME=str(folder),
@@ -120,7 +149,5 @@ def _variables(folder: Path) -> dict[str, str]:
         NUMBA_NUM_THREADS=count,
         OMP_NUM_THREADS=count,
         GOMP_SPINCOUNT=str(SPINS),
-        MALLOC_TRIM_THRESHOLD_=str(1 << 40),
-        MALLOC_TOP_PAD_=str(64 << 20),
-        MALLOC_MMAP_THRESHOLD_=str(32 << 20),
+        **ALLOCATOR,
     )

@@ -65,6 +65,7 @@ def confine(
     wanted: Layers,
     *,
     programs: bool = False,
+    gpu: Sequence[str] = (),
 ) -> Layers:
     """Confine the calling process for good.
 
@@ -74,6 +75,7 @@ def confine(
         writable: Folders in which it may make files.
         wanted: Layers to add; namespaces are there already or are not.
         programs: Whether it may start programs.
+        gpu: Device files of a GPU that it may use, for which its driver needs local sockets.
 
     Returns:
         The layers there are now; one that the kernel lacks is never an error.
@@ -85,8 +87,8 @@ def confine(
     _drop_capabilities()
     return Layers(
         namespaces=wanted.namespaces,
-        landlock=wanted.landlock and landlock.restrict(readable, writable),
-        seccomp=wanted.seccomp and seccomp.install(programs=programs),
+        landlock=wanted.landlock and landlock.restrict(readable, writable, gpu),
+        seccomp=wanted.seccomp and seccomp.install(programs=programs, sockets=bool(gpu)),
     )
 
 

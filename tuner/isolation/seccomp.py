@@ -34,8 +34,6 @@ _SYSCALLS: dict[str, _Numbers] = {
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
-    "socket": (41, 198),
-    "socketpair": (53, 199),
     "unshare": (272, 97),
     "setns": (308, 268),
     "mount": (165, 40),
@@ -98,6 +96,9 @@ _SYSCALLS: dict[str, _Numbers] = {
 """Refused always. The calls for priorities, cores and pages would slow the reference's process
 down, a timer could let a stopped process go on; Landlock does not govern the modes, owners and
 times of files."""
+_SOCKETS = {"socket": (41, 198), "socketpair": (53, 199)}
+"""Refused, but for local ones where the driver of a GPU needs them."""
+_AF_UNIX = 1
 _KILL_CALLS = {"kill": (62, 129), "tgkill": (234, 131)}
 """Allowed on the process itself, which is how abort() works."""
 _SIGCONT = 18
@@ -115,7 +116,7 @@ _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 _X32_BIT = 0x40000000
 
 
-def install(*, programs: bool) -> bool:
+def install(*, programs: bool, sockets: bool = False) -> bool:
     """Filter the calling process and all that it will start; for good.
 
     Needs `no_new_privs`, and must come before any thread is started.
@@ -123,6 +124,7 @@ def install(*, programs: bool) -> bool:
     Args:
         programs: Whether processes and programs may be started. None of them can leave its process
             group, so that one signal ends them all.
+        sockets: Whether local sockets may be made; never any other.
 
     Returns:
         False where the kernel or the machine has no such filter.
@@ -130,7 +132,7 @@ def install(*, programs: bool) -> bool:
     architecture = _ARCHITECTURES.get(platform.machine())
     if architecture is None or sys.byteorder != "little":
         return False
-    program = _program(*architecture, os.getpid(), programs=programs)
+    program = _program(*architecture, os.getpid(), programs=programs, sockets=sockets)
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
     pointer = ctypes.create_string_buffer(header, len(header))
@@ -142,7 +144,7 @@ _Code = list[tuple[int, int, int, int]]
 _LOAD, _EQUAL, _AT_LEAST, _BITS, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
 
 
-def _program(audit: int, column: int, pid: int, *, programs: bool) -> bytes:
+def _program(audit: int, column: int, pid: int, *, programs: bool, sockets: bool) -> bytes:
     """The BPF program: load, compare, return, one block a rule."""
     code: _Code = [
         (_LOAD, 0, 0, 4),  # seccomp_data.arch
@@ -155,6 +157,9 @@ def _program(audit: int, column: int, pid: int, *, programs: bool) -> bytes:
     for numbers in (*_SYSCALLS.values(), *(() if programs else _STARTING.values())):
         if (number := numbers[column]) is not None:
             code += [(_EQUAL, 0, 1, number), (_ANSWER, 0, 0, _REFUSE)]
+    local = _ALLOW if sockets else _REFUSE
+    for both in _SOCKETS.values():
+        code += _by_argument(both[column], _FIRST, (_AF_UNIX,), local, _REFUSE)
     # C libraries fall back to clone, whose flags a filter can see.
     code += [(_EQUAL, 0, 1, _CLONE3[column]), (_ANSWER, 0, 0, _ERRNO | _ENOSYS)]
     code += _clone(_CLONE[column], programs=programs)

@@ -34,6 +34,8 @@ _SYSTEM = (
     "/sys/kernel/mm",
 )
 """Where programs and libraries are installed, what compilers ask for, and the cores."""
+_GPU_SYSTEM = ("/sys", "/etc/nvidia")
+"""What the driver for NVIDIA's GPUs asks for besides: buses, modules, memory, its settings."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _COMPILERS = ("cc", "gcc", "clang", "as", "ld")
 _PACKAGES = ("outpace", "numpy", "numba", "llvmlite", "msgspec")
@@ -49,6 +51,7 @@ class View:
         scratch: A folder of this process alone, inside `folder`; writable.
         build: The folder inside `folder` that holds what was compiled; None before it is there.
         building: Whether `build` is writable.
+        devices: Device files, those of a GPU among them where one is used.
     """
 
     readable: tuple[str, ...]
@@ -56,6 +59,7 @@ class View:
     scratch: str
     build: str | None
     building: bool
+    devices: tuple[str, ...] = DEVICES
 
     @property
     def writable(self) -> tuple[str, ...]:
@@ -93,6 +97,18 @@ def readable_paths() -> tuple[str, ...]:
     ]
     home = str(Path.home())  # never as a whole, wherever Python or a compiler may lie in it
     return outermost(p for p in found if Path(p).exists() and not _is_within(home, p))
+
+
+def gpu_devices() -> tuple[str, ...]:
+    """NVIDIA's device files here, folders of them included; none where there is no driver."""
+    return tuple(sorted(str(path) for path in Path("/dev").glob("nvidia*")))
+
+
+def gpu_paths() -> tuple[str, ...]:
+    """What the process of a kernel on a GPU may read besides `readable_paths`."""
+    folders = [*_GPU_SYSTEM, *(str(folder) for folder in environment.gpu_folders())]
+    home = str(Path.home())
+    return tuple(p for p in folders if Path(p).exists() and not _is_within(home, p))
 
 
 def outermost(paths: Iterable[str]) -> tuple[str, ...]:

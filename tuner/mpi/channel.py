@@ -31,6 +31,7 @@ class Answer(msgspec.Struct, frozen=True):
     Attributes:
         grade: Isolation, in the first answer.
         size: Number of ranks that MPI has started, there too.
+        pid: What the process of the rank is called where it runs, there too.
         error: What the draft has raised.
         fault: Name of what a simulation has found, with `text` and what every rank waited for.
         nonces: What the ranks were given to hand back; None from one that did not come back.
@@ -40,6 +41,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     grade: str = "D"
     size: int = 0
+    pid: int = 0
     error: Error | None = None
     fault: str | None = None
     text: str = ""

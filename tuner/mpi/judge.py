@@ -9,7 +9,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from outpace.tuner.confirm import describe
 from outpace.tuner.evaluate import lowest_grade, trial_of, write_source
 from outpace.tuner.mpi import launch
 from outpace.tuner.mpi.bounds import most_received
+from outpace.tuner.mpi.building import build_kernel
 from outpace.tuner.mpi.dealing import Deal, room_for
 from outpace.tuner.mpi.questions import Question, Questioner
 from outpace.tuner.mpi.ranks import Ranks
@@ -49,6 +52,21 @@ class _Wrong(Exception):  # noqa: N818  (becomes a Trial)
         super().__init__(reason)
         self.status = status
         self.reason = reason
+
+
+@dataclass(frozen=True)
+class Built:
+    """A variant that nothing was found wrong with.
+
+    Attributes:
+        trial: It is `checked`.
+        ranks: Numbers of ranks that it was tried on.
+        build: Holds the bound source and what was compiled of it, and goes with this object.
+    """
+
+    trial: Trial
+    ranks: tuple[int, ...]
+    build: TemporaryDirectory[str]
 
 
 class MpiJudge:
@@ -99,6 +117,25 @@ class MpiJudge:
         Raises:
             EnvironmentError_: The processes could not be set up.
         """
+        launched = not simulated_only and launch.unavailable() is None
+        outcome = self._outcome(draft, launched=launched, accept_risk=accept_risk)
+        return outcome if isinstance(outcome, Trial) else outcome.trial
+
+    def built(self, variant: Variant, *, accept_risk: bool = False) -> Built | Trial:
+        """Judge a variant as `judge` does; where nothing was found wrong, with its build.
+
+        Args:
+            variant: In the language `mpi`.
+            accept_risk: Run what a model wrote even where isolation is weak.
+
+        Raises:
+            EnvironmentError_: The processes could not be set up, or there is no mpi4py.
+        """
+        return self._outcome(variant, launched=True, accept_risk=accept_risk)
+
+    def _outcome(
+        self, draft: Draft | Variant, *, launched: bool, accept_risk: bool
+    ) -> Built | Trial:
         variant = draft if isinstance(draft, Variant) else _default_variant(draft)
         if (hidden := hidden_character(variant.draft.source)) is not None:
             reason = f"it holds a character that is not shown: {hidden}"
@@ -108,8 +145,7 @@ class MpiJudge:
         except DraftError as error:
             return trial_of(variant, Status.INVALID, str(error))
         lowest = lowest_grade(variant.draft, accept_risk=accept_risk)
-        launched = not simulated_only and launch.unavailable() is None
-        return _Judging(self._questioner, variant, ranks, lowest).trial(launched=launched)
+        return _Judging(self._questioner, variant, ranks, lowest).outcome(launched=launched)
 
 
 def judge_mpi(
@@ -143,24 +179,26 @@ class _Judging:
         self._grade = Grade.D
         self._running: Question | None = None
 
-    def trial(self, *, launched: bool) -> Trial:
-        """Ask everything; the trial that ends it.
+    def outcome(self, *, launched: bool) -> Built | Trial:
+        """Ask everything; a trial where something is wrong.
 
         Args:
             launched: Whether to ask real ranks, too.
         """
-        with write_source("draft.py", MPI.bind(self._variant)) as name:
-            folder = Path(name).resolve()
-            try:
-                self._simulate(folder)
-                if launched:
-                    self._launch(folder)
-            except (Failure, _Wrong) as failure:
-                return self._ended(failure, folder)
+        build = write_source("draft.py", MPI.bind(self._variant))
+        folder = Path(build.name).resolve()
+        try:
+            build_kernel(self._contract, folder, self._variant, self._lowest)
+            self._simulate(folder)
+            if launched:
+                self._launch(folder)
+        except (Failure, _Wrong) as failure:
+            return self._ended(failure, folder)
         listed = ", ".join(map(str, self._ranks))
         where = "simulated and under mpiexec" if launched else "simulated"
         reason = f"right on {listed} rank{'s' * (self._ranks != (1,))}, {where}; not timed"
-        return trial_of(self._variant, Status.CHECKED, reason, grade=self._grade)
+        trial = trial_of(self._variant, Status.CHECKED, reason, grade=self._grade)
+        return Built(trial, self._ranks, build)
 
     def _simulate(self, folder: Path) -> None:
         """Ask on simulated ranks.
@@ -199,7 +237,7 @@ class _Judging:
         with Ranks(self._contract, folder, self._ranks, room, self._lowest) as real:
             self._grade = max(self._grade, real.grade)
             for question in asked:
-                self._ask(question, real.memory, [real.ask])
+                self._ask(question, [arena.mapping for arena in real.arenas], [real.ask])
 
     def _ask(
         self,

@@ -16,7 +16,7 @@ from outpace.tuner.numerics.annotation import prove_annotation
 from outpace.tuner.numerics.selfcheck import check_reference
 from outpace.tuner.untimed import few_variants, verdict_of
 
-ONLY_CHECKED = "checked on ranks; drafts for MPI are not timed yet"
+ONLY_CHECKED = "checked on ranks and not timed; --ranks 2 times and promotes it on so many"
 
 
 def judge_on_ranks(

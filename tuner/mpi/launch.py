@@ -8,16 +8,22 @@ memory goes with it. Elsewhere processes are found by the mark of the run in the
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 from outpace import environment
 from outpace.errors import EnvironmentError_
 from outpace.tuner.isolation.child import Child
+from outpace.tuner.isolation.launch import ALLOCATOR
 
 _UNSHARE = (
     # The job ends with the judge, however that ends.
@@ -26,10 +32,13 @@ _UNSHARE = (
     *("--mount-proc", "sh", "-c"),
 )
 _PRIVATE_MEMORY = "mount -t tmpfs none /dev/shm"
-_MPICH = {
-    # Ranks that wait give their core to others: there may be more ranks than cores.
+_SHARED_WITH_JUDGE = 'mount --bind "$0" "$1"'
+_CROWDED = {
+    # Where there are more ranks than cores, those that wait give their core to others.
     "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
     "MPIR_CVAR_POLLS_BEFORE_YIELD": "20",
+}
+_MPICH = {
     # Ranks may not look into each other's memory.
     "MPIR_CVAR_CH4_CMA_ENABLE": "0",
     # This transport starts no threads, which confinement would leave out; what ranks of one machine
@@ -51,12 +60,23 @@ def unavailable() -> str | None:
     """Why no ranks can be started here and what to do, or None."""
     if importlib.util.find_spec("mpi4py") is None:
         return "mpi4py is not installed; pip install 'outpace[mpi-local]', which brings MPICH"
-    if _mpiexec() is None:
+    if mpiexec() is None:
         return "there is no mpiexec beside Python nor on PATH; install MPICH or Open MPI"
     return None
 
 
-def _mpiexec() -> str | None:
+def settings(ranks: int) -> dict[str, str]:
+    """Variables for the environment of an `mpiexec` on this machine, of MPICH or of Open MPI.
+
+    Args:
+        ranks: Number of ranks, of one thread each; there may be more of them than cores.
+    """
+    one = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    crowded = _CROWDED if ranks > len(os.sched_getaffinity(0)) else {}
+    return {**one, **crowded, **_MPICH, **_OPEN_MPI}
+
+
+def mpiexec() -> str | None:
     """The `mpiexec` of this environment, else the first on PATH."""
     beside = Path(sys.executable).parent / "mpiexec"
     return str(beside) if beside.exists() else shutil.which("mpiexec")
@@ -77,7 +97,7 @@ def has_namespaces() -> bool:
 class Job:
     """One `mpiexec` with all its ranks."""
 
-    def __init__(self, ranks: int, code: str, folder: Path, log: IO[bytes]) -> None:
+    def __init__(self, ranks: int, code: str, folder: Path, log: IO[bytes], memory: Path) -> None:
         """Start it.
 
         Args:
@@ -85,22 +105,35 @@ class Job:
             code: Python source that each of them runs.
             folder: Working folder of all.
             log: File for what they print.
+            memory: Folder of memory files; ranks see it as `memory` in their working folder.
 
         Raises:
             EnvironmentError_: There is no mpi4py or no mpiexec.
         """
         if (reason := unavailable()) is not None:
             raise EnvironmentError_(reason)
-        command = [_mpiexec() or "", "-n", str(ranks), sys.executable, "-I", "-c", code]
+        command = [mpiexec() or "", "-n", str(ranks), sys.executable, "-I", "-c", code]
+        seen = folder / "memory"
         if has_namespaces():
+            seen.mkdir()
             # The arguments of `sh -c` after its script are $0, $1, ...
-            command = [*_UNSHARE, f'{_PRIVATE_MEMORY} && exec "$0" "$@"', *command]
+            script = f'{_SHARED_WITH_JUDGE} && {_PRIVATE_MEMORY} && shift && exec "$@"'
+            command = [*_UNSHARE, script, str(memory), str(seen), *command]
+        else:
+            seen.symlink_to(memory)
         self._before = _left_in_memory()
-        one = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        variables = environment.worker_environment(
-            HOME=str(folder), TMPDIR=str(folder), **one, **_MPICH, **_OPEN_MPI
-        )
+        special = {**ALLOCATOR, **settings(ranks)}
+        variables = environment.worker_environment(HOME=str(folder), TMPDIR=str(folder), **special)
         self._child = Child(command, variables=variables, folder=folder, descriptors=(), log=log)
+
+    def processes(self) -> dict[int, int]:
+        """Numbers, as the judge sees them, of all its processes by the numbers they see."""
+        found = {}
+        with suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(self._child.pid).children(recursive=True):
+                with suppress(OSError):
+                    found[_own_number(process.pid)] = process.pid
+        return found
 
     def wait(self, limit: float) -> int | None:
         """Exit code, minus a signal's number, or None if it goes on after so many seconds."""
@@ -112,6 +145,25 @@ class Job:
         if not has_namespaces():
             for path in _left_in_memory() - self._before:
                 path.unlink(missing_ok=True)
+
+
+def memory_folder(folder: Path, needed: int) -> Path:
+    """A new folder for memory files: in memory where so many bytes have room, else in `folder`.
+
+    Files on a disk would be written back to it while ranks are timed.
+    """
+    with suppress(OSError):
+        if shutil.disk_usage(_SHARED_MEMORY).free > 1.2 * needed:
+            return Path(tempfile.mkdtemp(prefix="outpace-", dir=_SHARED_MEMORY))
+    return Path(tempfile.mkdtemp(prefix="memory-", dir=folder))
+
+
+def _own_number(pid: int) -> int:
+    """What a process is called in its own namespace; raises OSError if it has ended."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("NSpid:"):
+            return int(line.split()[-1])
+    return pid
 
 
 def _left_in_memory() -> set[Path]:

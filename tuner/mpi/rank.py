@@ -9,7 +9,8 @@ and what it wrote is compared all the same. What it cannot do is answer for anot
 what another rank holds.
 
 Protocol, one line of JSON each way: the grade, then it waits; an answer when it has loaded; then
-one to each call, until the judge closes the channel.
+one to each request, until the judge closes the channel. A request either prepares a batch of calls,
+which makes views and a communicator and runs nothing, or runs the batch that was prepared.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def main(text: str) -> None:
         line.send({"size": world.Get_size()})
         return
     comms = _communicators(world, setup["ranks"])
-    memory = _memory(folder / f"memory-{rank}", setup["bytes"])
+    memory = _memory(folder / "memory" / str(rank), setup["bytes"])
     scratch = folder / f"rank-{rank}"
     shutil.copytree(setup["build"], scratch / "build")
     os.chdir(scratch)
@@ -52,7 +53,7 @@ def main(text: str) -> None:
         # Namespaces are around all ranks together, and they hold the whole file system.
         Layers(namespaces=False, landlock=True, seccomp=True),
     )
-    line.send({"grade": layers.grade.value, "size": world.Get_size()})
+    line.send({"grade": layers.grade.value, "size": world.Get_size(), "pid": os.getpid()})
     _obey(line, setup, comms, memory, scratch / "build")
     MPI.Finalize()
 
@@ -84,15 +85,18 @@ def _obey(
     from outpace.kernels.languages.mpi import MPI  # noqa: PLC0415  (after confinement)
     from outpace.tuner.mpi.calling import described  # noqa: PLC0415
 
-    run: Kernel | None = None
+    calls: _Calls | None = None
     while (message := line.receive()) is not None:
+        answer: dict[str, Any] = {}
         try:
-            if run is None:
+            if calls is None:
                 contract = decode(setup["contract"], Contract)
-                run = MPI.load(Path(setup["source"]), contract, cache)
-                answer: dict[str, Any] = {}
+                calls = _Calls(MPI.load(Path(setup["source"]), contract, cache))
+            elif "batch" in message:
+                calls.prepare(message, comms[message["ranks"]], memory)
             else:
-                answer = _ran(run, message, comms[message["ranks"]], memory)
+                calls.run()
+                answer = {"nonces": [message["nonce"]]}
         except BaseException as error:  # noqa: BLE001  (whatever a draft raises is reported)
             line.send({"error": described(error)})
             line.receive()
@@ -101,14 +105,29 @@ def _obey(
         line.send(answer)
 
 
-def _ran(run: Kernel, message: dict[str, Any], comm: Any, memory: Any) -> dict[str, Any]:
-    from mpi4py import MPI  # noqa: PLC0415
+class _Calls:
+    """A batch of calls of a draft, prepared and then run."""
 
-    from outpace.tuner.mpi.calling import arguments, keywords  # noqa: PLC0415
+    def __init__(self, run: Kernel) -> None:
+        self._run = run
+        self._comm: Any = None
+        self._batch: list[list[Any]] = []
+        self._named: dict[str, Any] = {}
 
-    own = comm.Dup()  # messages that the draft leaves behind reach no other call
-    given = arguments(message["items"], memory)
-    run(own, *given, **keywords(run, message["sizes"]))
-    if own != MPI.COMM_NULL:
-        own.Free()
-    return {"nonces": [message["nonce"]]}
+    def prepare(self, message: dict[str, Any], comm: Any, memory: Any) -> None:
+        """Make views and a communicator; messages that were left behind reach no other batch."""
+        from mpi4py import MPI  # noqa: PLC0415
+
+        from outpace.tuner.mpi.calling import arguments, keywords  # noqa: PLC0415
+
+        if self._comm is not None and self._comm != MPI.COMM_NULL:
+            self._comm.Free()
+        self._comm = comm.Dup()
+        self._batch = [arguments(items, memory) for items in message["batch"]]
+        self._named = keywords(self._run, message["sizes"])
+
+    def run(self) -> None:
+        """Run every call of the batch; ranks begin each of them together."""
+        for given in self._batch:
+            self._comm.Barrier()
+            self._run(self._comm, *given, **self._named)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from outpace.kernels.languages.macros import macros, without_own_definitions
+from outpace.codegen.macros import macros, without_own_definitions
 from outpace.model import Parameter
 
 NAME = "draft.cu"

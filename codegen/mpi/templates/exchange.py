@@ -1,9 +1,10 @@
-"""Carrying out exchanges: packed messages, in several modes."""
+"""Carrying out exchanges in several modes; packed only where cells do not lie together."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from itertools import accumulate
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,84 +14,136 @@ from outpace.codegen.mpi.templates.messages import Message, Phase, cells_of, sha
 Array = np.ndarray[Any, Any]
 
 
-def poisoned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """A new array whose cells show where they are used without having been received."""
-    array = np.empty(shape, dtype)
-    array.fill(np.nan if array.dtype.kind in "fc" else 1)
-    return array
+class Place(NamedTuple):
+    """Where the cells of a message lie: the number of an array, and the box that it holds."""
+
+    array: int
+    corner: Box
 
 
-class Buffers:
-    """Buffers of messages, those of one array in one piece, ordered by slot."""
+class Transfer(NamedTuple):
+    """A message, its cells in one of several arrays, and the buffer between, if there is one."""
+
+    message: Message
+    array: int
+    cells: tuple[slice, ...]
+    buffer: Array | None
+
+    def memory(self, arrays: list[Array]) -> Array:
+        """What is sent, or received into."""
+        return arrays[self.array][self.cells] if self.buffer is None else self.buffer
+
+
+class Side:
+    """What a rank sends, or what it receives; buffers of one array in one piece, ordered by slot.
+
+    Where messages travel one by one, cells that lie together in memory need no buffer.
+    """
 
     def __init__(
-        self, messages: list[Message], dtypes: list[Any], slots: dict[int, int], width: int
+        self,
+        messages: list[tuple[Message, Place]],
+        dtypes: list[Any],
+        slots: dict[int, int],
+        width: int,
+        *,
+        straight: bool,
     ) -> None:
-        self.each: list[tuple[Message, Array]] = []
+        self.each: list[Transfer] = []
         self.pieces: list[list[Any]] = []
         for array, dtype in enumerate(dtypes):
-            mine = [m for m in messages if m.array == array]
-            mine.sort(key=lambda m: (slots[m.peer], m.tag))
-            flat = poisoned((sum(prod(shape_of(m.box)) for m in mine),), dtype)
+            mine = [(m, place) for m, place in messages if m.array == array]
+            mine.sort(key=lambda pair: (slots[pair[0].peer], pair[0].tag))
+            sizes = [
+                0 if straight and lies_together(m.box, place.corner) else prod(shape_of(m.box))
+                for m, place in mine
+            ]
+            flat = np.empty(sum(sizes), dtype)
             counts, start = [0] * width, 0
-            for m in mine:
-                size = prod(shape_of(m.box))
-                self.each.append((m, flat[start : start + size].reshape(shape_of(m.box))))
+            for (m, place), size in zip(mine, sizes, strict=True):
+                buffer = flat[start : start + size].reshape(shape_of(m.box)) if size else None
+                self.each.append(Transfer(m, place.array, cells_of(m.box, place.corner), buffer))
                 counts[slots[m.peer]] += size
                 start += size
             self.pieces.append([flat, (counts, [0, *accumulate(counts[:-1])])])
 
 
 class Exchange:
-    """The messages of one phase: `start` packs and sends, `finish` receives and unpacks.
+    """The messages of one phase: `start` sends, `finish` receives.
 
-    In the modes `blocking`, `alltoall` and `neighbourhood` all of it happens in `finish`.
+    In the modes `blocking`, `alltoall` and `neighbourhood` all of it happens in `finish`. What does
+    not change from call to call is made once; `open` and `close` stand around the rounds of a call.
     """
 
     def __init__(
-        self, comm: Any, phase: Phase, dtypes: list[Any], mode: str, cart: Any = None
+        self,
+        phase: Phase,
+        rank: int,
+        dtypes: list[Any],
+        mode: str,
+        source: Callable[[Message], Place],
+        target: Callable[[Message], Place],
     ) -> None:
-        rank, ranks = comm.Get_rank(), comm.Get_size()
-        self.comm, self.mode, self.cart = comm, mode, cart
+        ranks = phase.geometry.ranks
         slots, width = {peer: peer for peer in range(ranks)}, ranks
         if mode == "neighbourhood":
-            slots, width = _neighbour_slots(cart, phase)
-        self.corners = [phase.geometry.needed(axes, rank) for axes in phase.arrays]
-        self.sent = Buffers(phase.sent(rank), dtypes, slots, width)
-        self.received = Buffers(phase.received(rank), dtypes, slots, width)
+            slots, width = neighbour_slots(phase, rank)
+        self.rank, self.mode = rank, mode
+        straight = mode in ("nonblocking", "blocking")
+        sent = [(m, source(m)) for m in phase.sent(rank)]
+        received = [(m, target(m)) for m in phase.received(rank)]
+        self.sent = Side(sent, dtypes, slots, width, straight=straight)
+        self.received = Side(received, dtypes, slots, width, straight=straight)
+        self.comm: Any = None
         self.requests: list[Any] = []
-        if mode == "persistent":
+
+    def open(self, comm: Any) -> None:
+        """Begin a call on this communicator, for `neighbourhood` one with the process grid."""
+        self.comm, self.requests = comm, []
+        if self.mode == "persistent":
             self.requests = [
-                *(comm.Recv_init(b, source=m.peer, tag=m.tag) for m, b in self.received.each),
-                *(comm.Send_init(b, dest=m.peer, tag=m.tag) for m, b in self.sent.each),
+                *(
+                    comm.Recv_init(t.buffer, t.message.peer, t.message.tag)
+                    for t in self.received.each
+                ),
+                *(comm.Send_init(t.buffer, t.message.peer, t.message.tag) for t in self.sent.each),
             ]
 
-    def start(self, sources: list[Array], corners: list[Box]) -> None:
-        """Pack cells of the sources, whose first cells are those of the corners, and send them."""
-        for m, buffer in self.sent.each:
-            np.copyto(buffer, sources[m.array][cells_of(m.box, corners[m.array])])
+    def start(self, sources: list[Array], targets: list[Array]) -> None:
+        """Send cells of the sources, and be ready to receive into the targets."""
+        for t in self.sent.each:
+            if t.buffer is not None:
+                np.copyto(t.buffer, sources[t.array][t.cells])
         if self.mode == "persistent":
             for request in self.requests:
                 request.Start()
         elif self.mode == "nonblocking":
+            comm = self.comm
             self.requests = [
-                *(self.comm.Irecv(b, source=m.peer, tag=m.tag) for m, b in self.received.each),
-                *(self.comm.Isend(b, dest=m.peer, tag=m.tag) for m, b in self.sent.each),
+                *(
+                    comm.Irecv(t.memory(targets), t.message.peer, t.message.tag)
+                    for t in self.received.each
+                ),
+                *(
+                    comm.Isend(t.memory(sources), t.message.peer, t.message.tag)
+                    for t in self.sent.each
+                ),
             ]
 
-    def finish(self, targets: list[Array]) -> None:
-        """Receive, and unpack into arrays of the local problem."""
+    def finish(self, sources: list[Array], targets: list[Array]) -> None:
+        """Receive into these arrays."""
         if self.mode == "blocking":
-            self._in_pairs()
+            self._in_pairs(sources, targets)
         for sent, received in zip(self.sent.pieces, self.received.pieces, strict=True):
             if self.mode == "alltoall":
                 self.comm.Alltoallv(sent, received)
             elif self.mode == "neighbourhood":
-                self.cart.Neighbor_alltoallv(sent, received)
+                self.comm.Neighbor_alltoallv(sent, received)
         for request in self.requests:
             request.Wait()
-        for m, buffer in self.received.each:
-            targets[m.array][cells_of(m.box, self.corners[m.array])] = buffer
+        for t in self.received.each:
+            if t.buffer is not None:
+                targets[t.array][t.cells] = t.buffer
 
     def close(self) -> None:
         """Give persistent requests back."""
@@ -98,35 +151,50 @@ class Exchange:
             for request in self.requests:
                 request.Free()
 
-    def _in_pairs(self) -> None:
+    def _in_pairs(self, sources: list[Array], targets: list[Array]) -> None:
         """In rounds: to the rank so many places below, from the rank as many places above.
 
         Every rank goes through the rounds in the same order, so that none waits for ever.
         """
-        ranks, rank = self.comm.Get_size(), self.comm.Get_rank()
-        rounds: dict[tuple[int, int], dict[str, tuple[Message, Array]]] = defaultdict(dict)
-        for m, buffer in self.sent.each:
-            rounds[(rank - m.peer) % ranks, m.tag]["out"] = m, buffer
-        for m, buffer in self.received.each:
-            rounds[(m.peer - rank) % ranks, m.tag]["in"] = m, buffer
+        ranks = self.comm.Get_size()
+        rounds: dict[tuple[int, int], dict[str, Transfer]] = defaultdict(dict)
+        for t in self.sent.each:
+            rounds[(self.rank - t.message.peer) % ranks, t.message.tag]["out"] = t
+        for t in self.received.each:
+            rounds[(t.message.peer - self.rank) % ranks, t.message.tag]["in"] = t
         for (_, tag), pair in sorted(rounds.items(), key=lambda item: item[0]):
-            if "in" not in pair:
-                m, buffer = pair["out"]
-                self.comm.Send(buffer, dest=m.peer, tag=tag)
-            elif "out" not in pair:
-                m, buffer = pair["in"]
-                self.comm.Recv(buffer, source=m.peer, tag=tag)
-            else:
-                (to, outgoing), (source, incoming) = pair["out"], pair["in"]
-                self.comm.Sendrecv(outgoing, to.peer, tag, incoming, source.peer, tag)
+            out, into = pair.get("out"), pair.get("in")
+            if out is not None and into is not None:
+                self.comm.Sendrecv(
+                    out.memory(sources), out.message.peer, tag,
+                    into.memory(targets), into.message.peer, tag,
+                )  # fmt: skip
+            elif out is not None:
+                self.comm.Send(out.memory(sources), out.message.peer, tag)
+            elif into is not None:
+                self.comm.Recv(into.memory(targets), into.message.peer, tag)
 
 
-def _neighbour_slots(cart: Any, phase: Phase) -> tuple[dict[int, int], int]:
+def lies_together(box: Box, corner: Box) -> bool:
+    """Whether the cells of a box follow one another in an array that holds another box."""
+    extents = list(zip(shape_of(box), shape_of(corner), strict=True))
+    while extents and extents[0][0] == 1:
+        del extents[0]
+    return all(some == every for some, every in extents[1:])
+
+
+def neighbour_slots(phase: Phase, rank: int) -> tuple[dict[int, int], int]:
     """Position of the two neighbours along a phase among all neighbours in the grid."""
-    dims = list(phase.geometry.grid)
-    at = dims.index(str(phase.along))
-    below, above = cart.Shift(at, 1)
-    return {below: 2 * at, above: 2 * at + 1}, 2 * len(dims)
+    geometry, along = phase.geometry, str(phase.along)
+    at, parts = list(geometry.grid).index(along), geometry.grid[along]
+    stride = prod(list(geometry.grid.values())[at + 1 :])
+    here = geometry.coordinates(rank)[along]
+    wraps = along in geometry.reach and geometry.reach[along].wraps
+    slots = {}
+    for slot, place in ((2 * at, here - 1), (2 * at + 1, here + 1)):
+        if wraps or 0 <= place < parts:
+            slots[rank + (place % parts - here) * stride] = slot
+    return slots, 2 * len(geometry.grid)
 
 
 def are_adjacent(geometry: Geometry, arrays: list[tuple[Axis, ...]]) -> bool:

@@ -5,53 +5,78 @@ from typing import Any
 
 import numpy as np
 
-from outpace.codegen.mpi.templates.exchange import Array, Exchange
+from outpace.codegen.mpi.templates.exchange import Array, Exchange, Place
 from outpace.codegen.mpi.templates.geometry import Axis, Geometry, Reach
 from outpace.codegen.mpi.templates.messages import Phase, cells_of, overlap, shape_of
 
 
 class Turning:
-    """Hands the cells of a matrix over from ranks that hold rows to ranks that hold columns."""
+    """Hands the cells of a matrix over from ranks that hold rows to ranks that hold columns.
 
-    def __init__(self, comm: Any, sizes: dict[str, int], dims: tuple[str, str], mode: str) -> None:
-        self.comm, self.mode = comm, mode
-        rows, columns = dims
-        grid = {rows: comm.Get_size()}
-        self.by_rows = (Axis(rows, 0, (rows,)), Axis(columns, 0, ()))
-        self.by_columns = (Axis(rows, 0, ()), Axis(columns, 0, (rows,)))
-        self.to_columns, self.to_rows = (
-            Geometry(grid, sizes, {dim: Reach(rows, 0, 0, False)}, lambda _: True)
-            for dim in (columns, rows)
+    Memory and messages are the same for every call.
+    """
+
+    def __init__(
+        self,
+        rank: int,
+        grid: dict[str, int],
+        sizes: dict[str, int],
+        columns: str,
+        mode: str,
+        dtype: str,
+    ) -> None:
+        (rows,) = grid
+        by_rows = (Axis(rows, 0, (rows,)), Axis(columns, 0, ()))
+        by_columns = (Axis(rows, 0, ()), Axis(columns, 0, (rows,)))
+        self.to_columns = Turn(rank, grid, sizes, mode, (by_rows, by_columns), columns, dtype)
+        self.to_rows = Turn(rank, grid, sizes, mode, (by_columns, by_rows), rows, dtype)
+        self.columns = np.empty(shape_of(self.to_columns.new), dtype)
+
+
+class Turn:
+    """One such exchange, to an array that is cut along `dim`."""
+
+    def __init__(
+        self,
+        rank: int,
+        grid: dict[str, int],
+        sizes: dict[str, int],
+        mode: str,
+        cuts: tuple[tuple[Axis, ...], tuple[Axis, ...]],
+        dim: str,
+        dtype: str,
+    ) -> None:
+        had, wanted = cuts
+        (over,) = grid
+        geometry = Geometry(grid, sizes, {dim: Reach(over, 0, 0, False)}, lambda _: True)
+        self.old, self.new = geometry.own(had, rank), geometry.own(wanted, rank)
+        self.common = overlap(self.old, self.new)
+        self.exchange = Exchange(
+            Phase(geometry, [had], None),
+            rank,
+            [dtype],
+            mode,
+            source=lambda m: Place(m.array, self.old),
+            target=lambda m: Place(m.array, self.new),
         )
 
-    def columns(self, array: Array) -> Array:
-        """Own columns from own rows."""
-        return self._turned(self.to_columns, self.by_rows, self.by_columns, array)
-
-    def rows(self, array: Array) -> Array:
-        """Own rows from own columns."""
-        return self._turned(self.to_rows, self.by_columns, self.by_rows, array)
-
-    def _turned(
-        self, geometry: Geometry, had: tuple[Axis, ...], wanted: tuple[Axis, ...], array: Array
-    ) -> Array:
-        rank = self.comm.Get_rank()
-        old, new = geometry.own(had, rank), geometry.own(wanted, rank)
-        turned: Array = np.empty(shape_of(new), array.dtype)
-        common = overlap(old, new)
-        if common is not None:
-            turned[cells_of(common, new)] = array[cells_of(common, old)]
-        exchange = Exchange(self.comm, Phase(geometry, [had], None), [array.dtype], self.mode)
-        exchange.start([array], [old])
-        exchange.finish([turned])
-        exchange.close()
-        return turned
+    def turn(self, comm: Any, given: Array, turned: Array) -> None:
+        """Fill the new block of this rank."""
+        self.exchange.open(comm)
+        self.exchange.start([given], [turned])
+        if self.common is not None:
+            mine = given[cells_of(self.common, self.old)]
+            turned[cells_of(self.common, self.new)] = mine
+        self.exchange.finish([given], [turned])
 
 
-def transform(turning: Turning, along: Callable[..., Array], given: Array, result: Array) -> None:
+def transform(
+    comm: Any, turning: Turning, along: Callable[..., Array], given: Array, result: Array
+) -> None:
     """Transform by rows, then by columns, as NumPy does.
 
     Args:
+        comm: The communicator.
         turning: Between rows and columns.
         along: Transforms along an axis, such as `np.fft.fft`.
         given: Own rows.
@@ -62,5 +87,5 @@ def transform(turning: Turning, along: Callable[..., Array], given: Array, resul
         done = along(array, axis=axis) if array.size else array
         return done.astype(result.dtype, copy=False)
 
-    columns = turning.columns(transformed(given, 1))
-    result[...] = turning.rows(transformed(columns, 0))
+    turning.to_columns.turn(comm, transformed(given, 1), turning.columns)
+    turning.to_rows.turn(comm, transformed(turning.columns, 0), result)

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from outpace.codegen.mpi.templates.exchange import Array, Exchange, are_adjacent, poisoned
-from outpace.codegen.mpi.templates.geometry import Axis, Box, Geometry, Reach
+from outpace.codegen.mpi.templates.exchange import Array, Exchange, Place, are_adjacent
+from outpace.codegen.mpi.templates.geometry import Axis, Geometry
 from outpace.codegen.mpi.templates.messages import Phase, cells_of, overlap, shape_of
+from outpace.codegen.mpi.templates.pieces import Piece, box_of, extents, pieces_of
 
 
 class Parts(NamedTuple):
@@ -18,6 +19,7 @@ class Parts(NamedTuple):
 
     order: tuple[str, ...]
     axes: dict[str, tuple[Axis, ...]]
+    dtypes: dict[str, str]
     mutated: tuple[str, ...]
     outputs: tuple[str, ...]
     carried: dict[str, str]
@@ -25,90 +27,78 @@ class Parts(NamedTuple):
 
 
 class Exchanges(NamedTuple):
-    """How ghost cells travel."""
+    """How ghost cells travel, and for how many steps they are good."""
 
     mode: str
     in_phases: bool
     overlap: bool
+    depth: int
 
 
-Span = tuple[int, int]
-Ranges = dict[str, Span]
-
-
-class Sides(NamedTuple):
-    """Cells of one dim: owned, computed, computable without ghost cells, and right after that."""
-
-    own: Span
-    outer: Span
-    inner: Span
-    middle: Span
-    reach: Reach
-
-    @property
-    def is_small(self) -> bool:
-        """Whether there is too little between the strips."""
-        least = max(1, self.reach.low, self.reach.high)
-        return self.middle[1] - self.middle[0] < least
-
-    @property
-    def strips(self) -> list[tuple[Span, Span]]:
-        """What is computed and what is kept at both ends."""
-        (start, end), (first, last), (a, b) = self.own, self.outer, self.middle
-        found = []
-        if a > start:
-            found.append(((first, min(a + self.reach.high, last)), (start, a)))
-        if b < end:
-            found.append(((max(b - self.reach.low, first), last), (b, end)))
-        return found
+Kernel = Callable[..., None]
 
 
 class Solver:
-    """One call of a distributed kernel on one rank."""
+    """A distributed kernel on one rank; memory and messages are the same for every call."""
 
     def __init__(
         self,
-        comm: Any,
+        rank: int,
         geometry: Geometry,
         parts: Parts,
-        values: dict[str, Any],
         how: Exchanges,
         fits: Callable[[dict[str, int]], bool],
     ) -> None:
-        self.comm, self.geometry, self.parts, self.values = comm, geometry, parts, values
-        self.how, self.fits = how, fits
-        rank = comm.Get_rank()
+        self.rank, self.geometry, self.parts, self.how = rank, geometry, parts, how
         self.own = {name: geometry.own(axes, rank) for name, axes in parts.axes.items()}
         self.needed = {name: geometry.needed(axes, rank) for name, axes in parts.axes.items()}
         self.is_idle = geometry.is_idle(rank)
+        self.sizes = geometry.local_sizes(rank)
         self.inputs = [name for name in parts.axes if name not in parts.outputs]
         self.state = [*parts.mutated, *parts.carried.values()]
+        axes = [axis for name in self.inputs for axis in parts.axes[name]]
+        spare = {
+            dim: max([0, *(a.constant for a in axes if a.dim == dim)]) for dim in geometry.reach
+        }
+        wanted = how.overlap and not self.is_idle
+        self.pieces = pieces_of(geometry, rank, spare, fits) if wanted else []
+        self.memory: dict[Any, Array] = {}
+        self.exchanges: dict[tuple[str, ...], list[Exchange]] = {}
+        self.values: dict[str, Any] = {}
         self.local: dict[str, Array] = {}
 
-    def run(self, kernel: Callable[..., None], depth: int) -> None:
-        """Run all steps, so many at a time."""
-        total = 1 if self.parts.steps is None else self.values[self.parts.steps]
-        if self.geometry.is_whole:
-            depth = total
+    def run(self, comm: Any, kernel: Kernel, values: dict[str, Any]) -> None:
+        """Run all steps, so many at a time; `values` holds own blocks, and scalars."""
+        total = 1 if self.parts.steps is None else values[self.parts.steps]
+        depth = total if self.geometry.is_whole else self.how.depth
+        self.values = values
         self.local = {name: self._local(name, is_last=depth >= total) for name in self.parts.axes}
-        exchange = self._exchanges(self.inputs)
+        names = self._cut(self.inputs)
+        cart = self._open(comm, names)
         done = 0
         while True:
             steps = min(depth, total - done)
-            self._step(kernel, steps, *exchange)
+            self._step(kernel, steps, names)
             done += steps
             if done >= total:
                 break
             if steps == done:  # from now on only the state changes
-                self._close(exchange)
-                exchange = self._exchanges(self.state)
+                self._close(names, cart)
+                names = self._cut(self.state)
+                cart = self._open(comm, names)
             for output, source in self.parts.carried.items():
                 self.local[output], self.local[source] = self.local[source], self.local[output]
-        self._close(exchange)
+        self._close(names, cart)
         for name in (*self.parts.mutated, *self.parts.outputs):
-            if self.local[name] is not self.values[name]:
-                mine = cells_of(self.own[name], self.needed[name])
-                self.values[name][...] = self.local[name][mine]
+            if self.local[name] is not values[name]:
+                values[name][...] = self.local[name][cells_of(self.own[name], self.needed[name])]
+        self.values, self.local = {}, {}
+
+    def kept(self, key: Any, shape: tuple[int, ...], name: str) -> Array:
+        """Memory that is there from call to call: fresh pages cost as much as computing on them."""
+        if key not in self.memory:
+            self.memory[key] = np.empty(shape, self.parts.dtypes[name])
+        return self.memory[key]
 
     def _local(self, name: str, *, is_last: bool) -> Array:
         """The array of the local problem; the caller's own where that will do."""
@@ -116,64 +106,86 @@ class Solver:
         swapped = {*self.parts.carried, *self.parts.carried.values()}
         if self.own[name] == self.needed[name] and (is_last or name not in swapped):
             return given
-        local = poisoned(shape_of(self.needed[name]), given.dtype)
+        local = self.kept(name, shape_of(self.needed[name]), name)
         common = overlap(self.own[name], self.needed[name])
-        if name in self.inputs and common is not None:
-            mine = given[cells_of(common, self.own[name])]
-            local[cells_of(common, self.needed[name])] = mine
+        if name in self.inputs and common is None:
+            poison_around(local, (slice(0, 0),))
+        elif name in self.inputs and common is not None:
+            mine = cells_of(common, self.needed[name])
+            poison_around(local, mine)
+            local[mine] = given[cells_of(common, self.own[name])]
         return local
 
-    def _exchanges(self, names: list[str]) -> tuple[list[str], list[Exchange]]:
-        """The exchange of these arrays, one after another along every dim if it is in phases."""
-        geometry = self.geometry
-        names = [name for name in names if any(axis.over for axis in self.parts.axes[name])]
+    # --- Exchanges ------------------------------------------------------------------------------
+
+    def _cut(self, names: list[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if any(axis.over for axis in self.parts.axes[name]))
+
+    def _open(self, comm: Any, names: tuple[str, ...]) -> Any:
+        """Make the exchange of these arrays ready; the communicator that it needs for itself."""
+        if names not in self.exchanges:
+            self.exchanges[names] = self._exchange(names)
+        phases = self.exchanges[names]
+        cart = None
+        if phases and phases[0].mode == "neighbourhood":
+            geometry = self.geometry
+            wraps = [dim in geometry.reach and geometry.reach[dim].wraps for dim in geometry.grid]
+            cart = comm.Create_cart(list(geometry.grid.values()), periods=wraps, reorder=False)
+        for phase in phases:
+            phase.open(comm if cart is None else cart)
+        return cart
+
+    def _close(self, names: tuple[str, ...], cart: Any) -> None:
+        for phase in self.exchanges[names]:
+            phase.close()
+        if cart is not None:
+            cart.Free()
+
+    def _exchange(self, names: tuple[str, ...]) -> list[Exchange]:
+        """One phase for all, or one after another along every dim."""
+        geometry, mode = self.geometry, self.how.mode
         arrays = [self.parts.axes[name] for name in names]
-        dtypes = [self.values[name].dtype for name in names]
-        mode, cart = self.how.mode, None
         if mode == "neighbourhood" and not (names and are_adjacent(geometry, arrays)):
             mode = "nonblocking"
-        if mode == "neighbourhood":
-            wraps = [dim in geometry.reach and geometry.reach[dim].wraps for dim in geometry.grid]
-            cart = self.comm.Create_cart(list(geometry.grid.values()), periods=wraps, reorder=False)
         cut = [dim for dim, parts in geometry.grid.items() if parts > 1]
         along: list[str | None] = [*cut] if self.how.in_phases else [None]
-        phases = [Phase(geometry, arrays, dim) for dim in along]
-        return names, [Exchange(self.comm, phase, dtypes, mode, cart) for phase in phases]
+        held = [self.needed[n] if self._is_held(n) else self.own[n] for n in names]
+        return [
+            Exchange(
+                Phase(geometry, arrays, dim),
+                self.rank,
+                [self.parts.dtypes[name] for name in names],
+                mode,
+                source=lambda m: Place(m.array, held[m.array]),
+                target=lambda m: Place(m.array, self.needed[names[m.array]]),
+            )
+            for dim in along
+        ]
 
-    def _close(self, exchange: tuple[list[str], list[Exchange]]) -> None:
-        for one in exchange[1]:
-            one.close()
-        if exchange[1] and exchange[1][0].cart is not None:
-            exchange[1][0].cart.Free()
+    def _is_held(self, name: str) -> bool:
+        """Whether the local array holds all own cells; they are the caller's otherwise."""
+        return overlap(self.own[name], self.needed[name]) == self.own[name]
 
-    def _step(
-        self, kernel: Callable[..., None], steps: int, names: list[str], exchanges: list[Exchange]
-    ) -> None:
+    # --- Computing ------------------------------------------------------------------------------
+
+    def _step(self, kernel: Kernel, steps: int, names: tuple[str, ...]) -> None:
         """One exchange and the steps that it is good for."""
-        arrays = [self.local[name] for name in names]
-        pieces = self._pieces() if self.how.overlap and not self.is_idle else []
-        for position, exchange in enumerate(exchanges):
-            sources = [self._source(name) for name in names]
-            exchange.start([source for source, _ in sources], [corner for _, corner in sources])
-            if position == 0 and pieces:
-                self._run_piece(kernel, steps, *pieces[0])
-            exchange.finish(arrays)
-        for piece in pieces[1:]:
-            self._run_piece(kernel, steps, *piece)
-        if not pieces and not self.is_idle:
-            sizes = self.geometry.local_sizes(self.comm.Get_rank())
-            kernel(*self._arguments(self.local, sizes, steps))
+        targets = [self.local[name] for name in names]
+        sources = [self.local[n] if self._is_held(n) else self.values[n] for n in names]
+        for position, phase in enumerate(self.exchanges[names]):
+            phase.start(sources, targets)
+            if position == 0 and self.pieces:
+                self._run_piece(kernel, steps, self.pieces[0])
+            phase.finish(sources, targets)
+        for piece in self.pieces[1:]:
+            self._run_piece(kernel, steps, piece)
+        if not self.pieces and not self.is_idle:
+            kernel(*self.arguments(self.local, self.sizes, steps))
 
-    def _source(self, name: str) -> tuple[Array, Box]:
-        """Where own cells are now, and the box that it holds."""
-        if overlap(self.own[name], self.needed[name]) == self.own[name]:
-            return self.local[name], self.needed[name]
-        given: Array = self.values[name]
-        return given, self.own[name]
-
-    def _arguments(
+    def arguments(
         self, arrays: dict[str, Array], sizes: dict[str, int], steps: int
     ) -> Iterator[Any]:
+        """Arguments of the kernel in order."""
         for name in self.parts.order:
             if name in arrays:
                 yield arrays[name]
@@ -182,77 +194,27 @@ class Solver:
             else:
                 yield sizes[name] if name in self.geometry.reach else self.values[name]
 
-    def _pieces(self) -> list[tuple[Ranges, Ranges]]:
-        """What is computed, and what of it is kept: the interior, then strips; [] if too small.
-
-        The interior needs no ghost cells. What lies near an artificial edge is not kept.
-        """
-        rank = self.comm.Get_rank()
-        cut = [dim for dim in self.geometry.reach if self.geometry.grid[dim] > 1]
-        sides = {dim: self._sides(dim) for dim in cut}
-        if not cut or self.geometry.is_whole or any(s.is_small for s in sides.values()):
-            return []
-        pieces = [({d: s.inner for d, s in sides.items()}, {d: s.middle for d, s in sides.items()})]
-        for position, dim in enumerate(cut):
-            run = {d: s.inner if d in cut[:position] else s.outer for d, s in sides.items()}
-            kept = {d: s.middle if d in cut[:position] else s.own for d, s in sides.items()}
-            pieces += [({**run, dim: r}, {**kept, dim: k}) for r, k in sides[dim].strips]
-        sizes = self.geometry.local_sizes(rank)
-        small = any(not self.fits({**sizes, **_extents(run)}) for run, _ in pieces)
-        return [] if small else pieces
-
-    def _sides(self, dim: str) -> Sides:
-        """How this rank's block of a dim falls into a middle and strips."""
-        rank, reach = self.comm.Get_rank(), self.geometry.reach[dim]
-        start, end = self.geometry.own((Axis(dim, 0, (dim,)),), rank)[0]
-        constants = (a.constant for n in self.inputs for a in self.parts.axes[n] if a.dim == dim)
-        ghosts = max(constants, default=0)
-        low = high = below = above = 0
-        if start > 0 or reach.wraps:  # else the block begins at a true edge
-            low, below = ghosts // 2, reach.low
-        if end < self.geometry.sizes[dim] or reach.wraps:
-            high, above = ghosts - ghosts // 2, reach.high
-        return Sides(
-            (start, end),
-            self.geometry.region(dim, rank),
-            (start + low, end - high),
-            (start + low + below, end - high - above),
-            reach,
-        )
-
-    def _run_piece(
-        self,
-        kernel: Callable[..., None],
-        steps: int,
-        run: Ranges,
-        kept: Ranges,
-    ) -> None:
+    def _run_piece(self, kernel: Kernel, steps: int, piece: Piece) -> None:
         """Run the kernel on a part of the local problem and keep a part of what it gives."""
         arrays = {}
-        boxes = {name: self._box(name, run) for name in self.local}
+        boxes = {n: box_of(axes, piece.run, self.needed[n]) for n, axes in self.parts.axes.items()}
         for name, array in self.local.items():
-            if name in self.parts.outputs:
-                arrays[name] = np.empty(shape_of(boxes[name]), array.dtype)
-            else:
-                arrays[name] = np.ascontiguousarray(array[cells_of(boxes[name], self.needed[name])])
-        sizes = {**self.geometry.local_sizes(self.comm.Get_rank()), **_extents(run)}
-        kernel(*self._arguments(arrays, sizes, steps))
+            arrays[name] = part = array[cells_of(boxes[name], self.needed[name])]
+            if name in self.parts.outputs or not part.flags.c_contiguous:
+                shape = shape_of(boxes[name])
+                arrays[name] = self.kept((name, shape), shape, name)
+            if name not in self.parts.outputs and arrays[name] is not part:
+                np.copyto(arrays[name], part)
+        kernel(*self.arguments(arrays, {**self.sizes, **extents(piece.run)}, steps))
         for name in self.parts.outputs:
-            box = self._box(name, kept)
-            self.local[name][cells_of(box, self.needed[name])] = arrays[name][
-                cells_of(box, boxes[name])
-            ]
-
-    def _box(self, name: str, ranges: Ranges) -> Box:
-        """The cells of an array that belong to ranges of the cut dims."""
-        spans = zip(self.parts.axes[name], self.needed[name], strict=True)
-        return tuple(
-            (ranges[axis.dim][0], ranges[axis.dim][1] + axis.constant)
-            if axis.dim in ranges
-            else span
-            for axis, span in spans
-        )
+            box = box_of(self.parts.axes[name], piece.kept, self.needed[name])
+            kept = arrays[name][cells_of(box, boxes[name])]
+            self.local[name][cells_of(box, self.needed[name])] = kept
 
 
-def _extents(ranges: Ranges) -> dict[str, int]:
-    return {dim: end - start for dim, (start, end) in ranges.items()}
+def poison_around(array: Array, inner: tuple[slice, ...]) -> None:
+    """Fill the cells outside a box so that it shows where they are used without being received."""
+    value = np.nan if array.dtype.kind in "fc" else 1
+    for axis, cells in enumerate(inner):
+        for outside in (slice(0, cells.start), slice(cells.stop, None)):
+            array[(*inner[:axis], outside)] = value

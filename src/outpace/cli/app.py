@@ -22,6 +22,7 @@ from outpace.cli.listing import list_promotions
 from outpace.cli.mpi_check import mpi_check
 from outpace.cli.report import report
 from outpace.cli.run import run
+from outpace.cli.scale import scale
 from outpace.cli.serve_mcp import serve_mcp
 from outpace.cli.simulate import simulate
 from outpace.cli.tune import tune
@@ -60,6 +61,7 @@ app.command(
     context_settings={"ignore_unknown_options": True},
     epilog="Example: outpace mpi-check ring.py -n 1,2,3,7",
 )(mpi_check)
+app.command(epilog="Example: outpace scale heat.py:heat --ranks 1..256 --plot heat.svg")(scale)
 app.command("serve-mcp", epilog=f"Example: outpace serve-mcp {_HDIFF} --language c")(serve_mcp)
 app.command(epilog=f"Example: outpace report {_HDIFF} --out hdiff.html")(report)
 app.command(epilog="Example: outpace doctor")(doctor)

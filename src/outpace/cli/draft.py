@@ -55,6 +55,7 @@ class Show(StrEnum):
     NESTS = "nests"
     NUMBA = "numba"
     C = "c"
+    PYTHRAN = "pythran"
     CUDA = "cuda"
 
 
@@ -142,7 +143,7 @@ def draft(
             docstrings=not no_docstrings and (held is None or _shows_docstrings(held)),
             settings=settings if batch is None else _without_server(settings),
         )
-        wanted = languages or settings.languages or _languages_here()
+        wanted = languages or settings.languages or _languages_here(optional=asked is None)
         return _kept(loaded, out, names, wanted, asked, batch)
 
     respond(work, as_json=as_json, interrupted=_RESUMABLE)
@@ -301,7 +302,9 @@ def _shown(
             "drafts of --drafter builtin"
         )
     task = DraftingTask(
-        loaded, current_target(), languages or settings.languages or _languages_here()
+        loaded,
+        current_target(),
+        languages or settings.languages or _languages_here(optional=True),
     )
     proposal = drafter_named(name).propose(task)
     payload = {
@@ -314,11 +317,11 @@ def _shown(
     return Answer(payload, lambda console: _show(console, proposal))
 
 
-def _languages_here() -> tuple[str, ...]:
+def _languages_here(*, optional: bool = False) -> tuple[str, ...]:
     """What is drafted where neither options nor settings say: all that can be built here."""
     from outpace.kernels.languages import languages_here  # noqa: PLC0415
 
-    return languages_here()
+    return languages_here(optional=optional)
 
 
 def _prompt(reference: str, languages: Sequence[str], *, docstrings: bool) -> Answer:

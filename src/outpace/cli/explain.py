@@ -79,6 +79,7 @@ class _View:
             "path": str(self.stored.path),
             "variant": variant.label,
             "language": variant.draft.language,
+            "ranks": self.stored.promotion.key.ranks,
             "speedup": payloads.speedup(payloads.headline(self.stored.promotion)),
             "workloads": [e.workload.name for e in self.stored.promotion.evidence],
             "served": not self.obstacles,
@@ -111,7 +112,7 @@ def _show_promotions(console: Console, views: Sequence[_View]) -> None:
     for view in views:
         mark = Text("not served", "yellow") if view.obstacles else Text("served", "green")
         promotion = view.stored.promotion
-        console.print(Text.assemble(mark, f"  {promotion.variant.label}"), soft_wrap=True)
+        console.print(Text.assemble(mark, f"  {style.named(promotion)}"), soft_wrap=True)
         line(f"  in {style.path(view.stored.path)}", "dim")
         for reason in view.obstacles:
             line(f"  because {reason}")

@@ -11,16 +11,19 @@ from outpace.cli.boundary import Answer, respond
 from outpace.cli.exits import ExitCode, of_verdict
 from outpace.cli.options import (
     JsonOption,
+    OnGpuOption,
     PromotedOption,
     QuietOption,
+    RanksOption,
     ReferenceArgument,
     RiskOption,
     WorkloadsOption,
     parse_object,
+    parse_ranks,
     split_list,
 )
 from outpace.cli.settings import read_settings
-from outpace.cli.simulated import judged_in_simulation, simulates
+from outpace.cli.simulated import judged_in_simulation, judged_on_ranks, simulates
 from outpace.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +60,8 @@ def judge(
             "for it and checked in simulation.",
         ),
     ] = None,
+    ranks: RanksOption = None,
+    on_gpu: OnGpuOption = False,
     promoted: PromotedOption = None,
     accept_risk: RiskOption = False,
     as_json: JsonOption = False,
@@ -65,7 +70,8 @@ def judge(
     """Judge a draft from a file, and promote it if it is right and faster.
 
     Exits 0 only for the verdict "faster", 3 for "inconclusive" and for "checked", else 1. With
-    --case nothing is timed, and 0 means that the draft is right there.
+    --case nothing is timed, and 0 means that the draft is right there. A draft for MPI ranks is
+    timed and promoted with --ranks alone.
     """
 
     def work() -> Answer:
@@ -80,6 +86,7 @@ def judge(
         settings = read_settings(loaded.folder)
         override = promoted or environment.promoted_override() or settings.promoted
         options = {"workloads": workloads, "dry_run": dry_run, "promoted": override}
+        options |= _where(written, ranks, on_gpu=on_gpu)
         result, told = _judged(loaded, written, target, quiet, accept_risk, options)
         command = _command(reference, draft, language)
         return Answer(
@@ -115,13 +122,32 @@ def _judged(
     from outpace.tuner import api  # noqa: PLC0415
 
     with watch.watching(quiet=quiet) as observer:
-        if simulates(written, target):
+        if "ranks" in options:
+            result = judged_on_ranks(loaded, written, observer, accept_risk, **options)
+        elif simulates(written, target):
             result = judged_in_simulation(loaded, written, target, observer, accept_risk)
         else:
             result = api.judge(
                 loaded, written, observer=observer, accept_risk=accept_risk, **options
             )
     return result, observer.told
+
+
+def _where(written: "Draft", ranks: str | None, *, on_gpu: bool) -> dict[str, Any]:
+    """Options that say where a draft is timed, those alone that were given."""
+    options: dict[str, Any] = {"on_gpu": True} if on_gpu else {}
+    return options if ranks is None else {**options, "ranks": _ranks_for(written, ranks)}
+
+
+def _ranks_for(written: "Draft", text: str) -> tuple[int, ...]:
+    """The numbers of ranks that a draft is to be timed on.
+
+    Raises:
+        UsageError: They are no numbers, or the draft is for no ranks.
+    """
+    if written.language != "mpi":
+        raise UsageError(f"--ranks is for drafts in mpi; this one is {written.language}")
+    return parse_ranks(text)
 
 
 def _on_case(

@@ -65,6 +65,7 @@ def _entry(stored: StoredPromotion, here: Target) -> dict[str, Any]:
         "reference": promotion.reference,
         "variant": promotion.variant.label,
         "language": promotion.variant.draft.language,
+        "ranks": promotion.key.ranks,
         "speedup": payloads.speedup(payloads.headline(promotion)),
         "target_matches": not matching.target_differences(promotion, here),
         "created": promotion.created,
@@ -89,7 +90,7 @@ def _show(console: Console, found: Sequence[StoredPromotion], here: Target) -> N
         differences = matching.target_differences(promotion, here)
         table.add_row(
             Text(promotion.reference),
-            Text(promotion.variant.label),
+            Text(style.named(promotion)),
             Text("" if gain is None else style.interval(gain)),
             Text("no" if differences else "yes", style="yellow" if differences else "green"),
             style.age(promotion.created),

@@ -27,11 +27,13 @@ def obstacles(promotion: Promotion, key: PromotionKey, here: Target) -> tuple[st
     reasons = []
     if promotion.key.source_hash != key.source_hash:
         reasons.append("the reference, a helper or a captured constant has changed since")
-    if promotion.key.dtypes != key.dtypes or promotion.key.layout != key.layout:
+    on_ranks = promotion.variant.draft.language == "mpi"
+    if promotion.key.dtypes != key.dtypes or (promotion.key.layout != key.layout and not on_ranks):
         reasons.append("it is for other dtypes or another memory layout")
     reasons += target_differences(promotion, here)
-    if promotion.key.ranks != key.ranks:
-        reasons.append(f"it is for {promotion.key.ranks} ranks")
+    if on_ranks:
+        count = promotion.key.ranks
+        reasons.append(f"it is a program for {count} MPI rank{'s' * (count > 1)}")
     return tuple(reasons)
 
 

@@ -46,6 +46,12 @@ RiskOption = Annotated[
     bool,
     typer.Option("--accept-risk", help="Run drafts of a model even below isolation grade B."),
 ]
+OnGpuOption = Annotated[
+    bool,
+    typer.Option(
+        "--on-gpu", help="For arrays that are on the GPU already, such as CuPy's, not NumPy's."
+    ),
+]
 StrategyOption = Annotated[
     str | None,
     typer.Option(
@@ -54,8 +60,20 @@ StrategyOption = Annotated[
         help="How to search: surrogate (default), random, exhaustive, optuna, kernel_tuner:NAME.",
     ),
 ]
+RanksOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ranks",
+        metavar="N",
+        help="Numbers of MPI ranks, for the language mpi: 2, or 1,2, or 1..4.",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the result.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+_MOST_RANKS = 4096
+"""More are a slip of the pen."""
 
 
 def split_list(values: Sequence[str] | None, option: str) -> tuple[str, ...]:
@@ -68,6 +86,26 @@ def split_list(values: Sequence[str] | None, option: str) -> tuple[str, ...]:
     if not all(names):
         raise UsageError(f"{option} was given an empty name; write {option} a,b")
     return tuple(dict.fromkeys(names))
+
+
+def parse_ranks(text: str) -> tuple[int, ...]:
+    """Numbers of ranks such as `2`, `1,2` or `1..4`, in order and without repeats.
+
+    Raises:
+        UsageError: Something else is written.
+    """
+    found: list[int] = []
+    for name in split_list([text], "--ranks"):
+        first, dots, last = name.partition("..")
+        ends = (first, last) if dots else (first, first)
+        if not all(
+            end.isascii() and end.isdecimal() and 0 < int(end) <= _MOST_RANKS for end in ends
+        ):
+            raise UsageError(f"--ranks {name} is no number of ranks; write --ranks 1,2 or 1..4")
+        found += range(int(ends[0]), int(ends[1]) + 1)
+    if not found:
+        raise UsageError(f"--ranks {text} is empty; write the smaller number first")
+    return tuple(dict.fromkeys(found))
 
 
 def parse_object(text: str, option: str) -> dict[str, Scalar]:

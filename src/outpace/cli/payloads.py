@@ -14,6 +14,7 @@ from outpace.model import Promotion, Speedup, Target, Trial
 if TYPE_CHECKING:
     from outpace.codegen.inputs import Case
     from outpace.tuner.api import CheckResult, Result
+    from outpace.tuner.mpi.measured import RankTimes
     from outpace.tuner.production import Demoted
     from outpace.tuner.worth import Side, Worth
 
@@ -26,6 +27,7 @@ def tuned(result: Result) -> dict[str, Any]:
         "target": target(result.target),
         "trials": [of_trial(trial) for trial in result.trials],
         "promotion": _promotion(result),
+        "on_ranks": [_on_ranks(times) for times in result.measured],
         "spent": _spent(result),
         "loop": _worth(result.worth),
     }
@@ -131,6 +133,20 @@ def _counterexample(trial: Trial) -> dict[str, Any] | None:
     return {"case": plain, "mismatch": mismatch}
 
 
+def _on_ranks(times: RankTimes) -> dict[str, Any]:
+    """What the confirmation of a program for ranks has measured."""
+    return {
+        "ranks": times.ranks,
+        "workload": times.workload,
+        "variant": times.label,
+        "status": times.status.value,
+        "over_reference": speedup(times.over_reference),
+        "over_serial": speedup(times.over_serial),
+        "over_threaded": speedup(times.over_threaded),
+        "efficiency": times.efficiency,
+    }
+
+
 def _spent(result: Result) -> dict[str, Any] | None:
     """What drafting by a model has cost; None without one."""
     if result.spent is None:
@@ -169,5 +185,6 @@ def _promotion(result: Result) -> dict[str, Any] | None:
     return {
         "path": str(result.path),
         "language": result.promotion.variant.draft.language,
+        "ranks": result.promotion.key.ranks,
         "speedup": speedup(headline(result.promotion)),
     }

@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from outpace import environment
@@ -56,7 +56,7 @@ def examine() -> list[Finding]:
         _load(),
         _clock(),
         *_isolation(),
-        _gpu(),
+        *_gpu(),
         _mpi(),
     ]
 
@@ -107,12 +107,17 @@ def _cuda_compiler() -> Finding:
 
 
 def _languages() -> list[Finding]:
-    from outpace.kernels.languages import LANGUAGES, language_named  # noqa: PLC0415
+    from outpace.kernels.languages import (  # noqa: PLC0415
+        LANGUAGES,
+        OPTIONAL,
+        language_named,
+    )
 
-    reasons = {name: language_named(name).unavailable() for name in LANGUAGES}
+    reasons = {name: language_named(name).unavailable() for name in (*LANGUAGES, *OPTIONAL)}
     return [
         Finding(f"language {name}", ok=not why, value="off" if why else "on", hint=why or "")
         for name, why in reasons.items()
+        if not why or name not in OPTIONAL
     ]
 
 
@@ -180,14 +185,47 @@ def _libraries(unloadable: str | None) -> Finding:
     return Finding(name, ok=False, value=unloadable, hint=hint, essential=True)
 
 
-def _gpu() -> Finding:
-    command = shutil.which("nvidia-smi")
-    query = "--query-gpu=name,driver_version"
-    found = _line([command, query, "--format=csv,noheader"]) if command else ""
-    if found:
-        return Finding("GPU", ok=True, value=found)
-    hint = "an NVIDIA GPU with its driver is needed to time GPU kernels, nothing else"
-    return Finding("GPU", ok=False, value="none", hint=hint)
+def _gpu() -> list[Finding]:
+    """The card, what else kernels on it need, and what checks them where there is none."""
+    from outpace.kernels.gpu.device import find_device  # noqa: PLC0415
+    from outpace.kernels.languages.cuda import CUDA  # noqa: PLC0415
+
+    simulated = _simulated_gpu()
+    try:
+        device = find_device()
+    except EnvironmentError_:
+        hint = "an NVIDIA GPU with its driver is needed to time GPU kernels, nothing else"
+        return [Finding("GPU", ok=False, value="none", hint=hint), simulated]
+    told = f"{device.name}, {device.architecture}, driver for CUDA {device.driver}"
+    why = CUDA.unavailable()
+    language = Finding("language cuda", ok=not why, value="off" if why else "on", hint=why or "")
+    return [Finding("GPU", ok=True, value=told), _confined_gpu(), language, simulated]
+
+
+def _simulated_gpu() -> Finding:
+    """What checks drafts in CUDA: it is compiled when it is first used, in some seconds."""
+    from outpace.tuner.simgpu.building import find_cxx  # noqa: PLC0415
+
+    try:
+        version = find_cxx().version
+    except EnvironmentError_ as error:
+        return Finding("simulated GPU", ok=False, value="none", hint=str(error))
+    if version is None:
+        hint = "reinstall g++"
+        return Finding("simulated GPU", ok=False, value="the C++ compiler does not run", hint=hint)
+    return Finding("simulated GPU", ok=True, value=f"by {version}")
+
+
+def _confined_gpu() -> Finding:
+    """Whether the driver works in a confined process, under whatever layers."""
+    from outpace.tuner.gpu.access import driver_fails, gpu_layers  # noqa: PLC0415
+
+    layers = gpu_layers()
+    why = driver_fails(layers)
+    if why is not None:
+        return Finding("GPU in a sandbox", ok=False, value=f"does not work: {why}", hint="")
+    names = [name for name, there in asdict(layers).items() if there]
+    return Finding("GPU in a sandbox", ok=True, value=", ".join(names) or "under no layer")
 
 
 def _mpi() -> Finding:

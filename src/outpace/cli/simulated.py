@@ -1,7 +1,9 @@
-"""Drafts that `judge` checks and does not time: for a GPU that is not here, and for MPI ranks."""
+"""Drafts for a GPU that is not here, and for MPI ranks: checked, and timed on ranks if asked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outpace.errors import UsageError
@@ -54,6 +56,26 @@ def judged_in_simulation(
         observer=observer,
         accept_risk=accept_risk,
     )
+
+
+def judged_on_ranks(
+    reference: Reference,
+    draft: Draft,
+    observer: Observer,
+    accept_risk: bool,
+    *,
+    ranks: Sequence[int],
+    workloads: Sequence[str],
+    dry_run: bool,
+    promoted: Path | None,
+) -> Result:
+    """What is found when a draft for MPI is checked, and timed on these numbers of ranks."""
+    from outpace.tuner.mpi.tuning import Options, judge_for_ranks  # noqa: PLC0415
+
+    options = Options(
+        workloads=workloads, promoted=promoted, observer=observer, accept_risk=accept_risk
+    )
+    return judge_for_ranks(reference, draft, ranks, options, dry_run=dry_run)
 
 
 def _architecture(target: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from outpace.model import Speedup, Status
+from outpace.model import Promotion, Speedup, Status
 
 _COLOURS = {
     Status.FASTER: "bold green",
@@ -56,6 +56,14 @@ def age(created: str, now: datetime | None = None) -> str:
         if minutes >= size:
             return f"{minutes // size} {unit}"
     return f"{minutes} min"
+
+
+def named(promotion: Promotion) -> str:
+    """What is promoted, and on how many MPI ranks it runs."""
+    ranks = promotion.key.ranks
+    if promotion.variant.draft.language != "mpi":
+        return promotion.variant.label
+    return f"{promotion.variant.label} on {plural(ranks, 'rank')}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from outpace import environment
 from outpace.cli import style
-from outpace.model import Promotion, Status, Trial
+from outpace.model import Evidence, Promotion, RankEvidence, Status, Trial
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -109,9 +109,10 @@ def promotion_panel(
     reference: str, promotion: Promotion, path: Path, override: Path | None
 ) -> RenderableType:
     """What was promoted, how much faster it is, where it lies and what to do with it."""
-    variant = promotion.variant
+    on_ranks = promotion.variant.draft.language == "mpi"
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("workload", "over NumPy", "interval", "over plain Numba"):
+    others = ("over best serial", "over best threaded") if on_ranks else ("over plain Numba",)
+    for name in ("workload", "over NumPy", "interval", *others):
         table.add_column(name, justify="left" if name == "workload" else "right")
     for e in promotion.evidence:
         table.add_row(
@@ -121,9 +122,10 @@ def promotion_panel(
                 f"{e.speedup.confidence:.0%} in "
                 f"[{style.ratio(e.speedup.low)}, {style.ratio(e.speedup.high)}]"
             ),
-            Text("" if e.over_numba is None else style.ratio(e.over_numba)),
+            *(Text("" if other is None else style.ratio(other)) for other in _over_others(e)),
         )
-    title = Text(f"{variant.label} ({variant.draft.language}) for {reference}", style="bold")
+    language = promotion.variant.draft.language
+    title = Text(f"{style.named(promotion)} ({language}) for {reference}", style="bold")
     written = Text(f"written to {style.path(path)}", overflow="fold")
     lines: list[RenderableType] = [
         title,
@@ -131,12 +133,20 @@ def promotion_panel(
         table,
         Text(""),
         written,
-        Text(_next_step(path, override)),
+        Text(_next_step(path, override, promotion)),
     ]
     grade = Text(f"isolation grade {promotion.grade.value}")
     return Panel(
         Group(*lines), title="promoted", subtitle=grade, border_style="green", expand=False
     )
+
+
+def _over_others(evidence: Evidence) -> tuple[float | None, ...]:
+    """Speedups over what is compared besides NumPy, as the panel's columns have them."""
+    if isinstance(evidence, RankEvidence):
+        others = (evidence.over_serial, evidence.over_threaded)
+        return tuple(None if other is None else other.median for other in others)
+    return (evidence.over_numba,)
 
 
 def _cost(result: Result, spent: Spent) -> str:
@@ -251,8 +261,11 @@ def _print_notes(console: Console, notes: Sequence[str]) -> None:
         console.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
 
 
-def _next_step(path: Path, override: Path | None) -> str:
-    if override is not None:
+def _next_step(path: Path, override: Path | None, promotion: Promotion) -> str:
+    if promotion.variant.draft.language == "mpi":
+        ranks = style.plural(promotion.key.ranks, "rank")
+        served = f"`distribute(comm)` runs it on {ranks}, or mpiexec without outpace"
+    elif override is not None:
         served = f"it is served where OUTPACE_PROMOTED={style.path(override)} is set"
     else:
         served = "the decorated function runs it from the next start of Python on"

@@ -30,12 +30,15 @@ from outpace.cli.options import (
     DrafterOption,
     JsonOption,
     LanguagesOption,
+    OnGpuOption,
     PromotedOption,
     QuietOption,
+    RanksOption,
     ReferenceArgument,
     RiskOption,
     StrategyOption,
     WorkloadsOption,
+    parse_ranks,
     split_list,
 )
 from outpace.cli.settings import Settings, read_settings
@@ -66,6 +69,8 @@ def tune(
     promoted: PromotedOption = None,
     accept_risk: RiskOption = False,
     strategy: StrategyOption = None,
+    ranks: RanksOption = None,
+    on_gpu: OnGpuOption = False,
     base_url: BaseUrlOption = None,
     model: ModelOption = None,
     engine_options: EngineOptionsOption = None,
@@ -87,15 +92,11 @@ def tune(
     """
 
     def work() -> Answer:
-        from outpace.tuner.search import DEFAULT  # noqa: PLC0415
-
         loaded, settings = _loaded(reference)
         names = drafter or settings.drafter
         spent = _limited(budget_of(budget, settings), max_minutes, settings)
         asked = asked_model(
-            names,
-            base_url,
-            model,
+            *(names, base_url, model),
             engine_options=engine_options,
             rounds=rounds,
             samples=samples,
@@ -117,7 +118,9 @@ def tune(
             fresh=fresh,
             accept_risk=accept_risk,
             model=asked,
-            strategy=strategy or DEFAULT,
+            strategy=strategy,
+            ranks=() if ranks is None else parse_ranks(ranks),
+            on_gpu=on_gpu,
         )
 
     respond(work, as_json=as_json, interrupted=RESUMABLE)
@@ -148,11 +151,15 @@ def budget_of(given: str | None, settings: Settings) -> Budget:
     return parse_budget(text) if text is not None else Budget()
 
 
-def _tuned(override: Path | None, quiet: bool, loaded: Reference, **options: Any) -> Answer:
+def _tuned(
+    override: Path | None, quiet: bool, loaded: Reference, *, strategy: str | None, **options: Any
+) -> Answer:
     """Tune while the user watches; the options are those of `outpace.tuner.api.tune`."""
     from outpace.tuner import api  # noqa: PLC0415
+    from outpace.tuner.search import DEFAULT  # noqa: PLC0415
 
-    return watched(partial(api.tune, loaded, **options), override, quiet)
+    work = partial(api.tune, loaded, strategy=strategy or DEFAULT, **options)
+    return watched(work, override, quiet)
 
 
 def watched(work: Callable[..., Result], override: Path | None, quiet: bool) -> Answer:

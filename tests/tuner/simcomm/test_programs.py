@@ -1,6 +1,5 @@
 """Correct programs of every family of calls: no fault, and what a real MPI gives."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -9,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from outpace.tuner.mpi import launch
 from outpace.tuner.simcomm import Options, installed, run_ranks
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(path.stem for path in (FOLDER / "correct").glob("*.py"))
-MPIEXEC = Path(sys.executable).with_name("mpiexec")
 
 
 def simulated(programs, name, ranks, **options):
@@ -35,18 +34,13 @@ def test_a_correct_program_gives_the_same_whatever_the_order(programs, name, ran
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     """What the programs find under a real MPI with 1 to 4 ranks, by ranks and name."""
-    if importlib.util.find_spec("mpi4py") is None or not MPIEXEC.exists():
-        pytest.skip("needs mpi4py, and mpiexec beside the interpreter")
+    if (missing := launch.unavailable()) is not None:
+        pytest.skip(missing)
     file = tmp_path_factory.mktemp("real") / "results.json"
-    command = [MPIEXEC, "-n", "4", sys.executable, "-m", "mpi4py", FOLDER / "programs.py", file]
-    more = {
-        "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
-        "MPIR_CVAR_POLLS_BEFORE_YIELD": "20",
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-    }
-    subprocess.run(list(map(str, command)), env={**os.environ, **more}, check=True, timeout=60)
+    ranks = [launch.mpiexec(), "-n", "4", sys.executable, "-m", "mpi4py"]
+    command = [*ranks, FOLDER / "programs.py", file]
+    variables = {**os.environ, **launch.settings(4)}
+    subprocess.run(list(map(str, command)), env=variables, check=True, timeout=60)
     return json.loads(file.read_text())
 
 

@@ -1,0 +1,65 @@
+"""Which programs are worth running first, by the alpha-beta cost of their plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+
+from outpace.codegen.dims import shape_of
+from outpace.codegen.mpi.cost import Machine, cost
+from outpace.codegen.mpi.patterns import recognise
+from outpace.codegen.mpi.plan import plans
+from outpace.codegen.reference import Reference
+from outpace.model import Draft, Variant
+
+
+def promising(
+    reference: Reference,
+    drafts: Sequence[Draft],
+    ranks: int,
+    sizes: Mapping[str, int],
+    machine: Machine,
+) -> list[Variant]:
+    """The variants of programs, those that should cost least first.
+
+    Args:
+        reference: What they are programs of.
+        drafts: As `outpace.codegen.mpi.drafts.mpi_drafts` gives them.
+        ranks: Number of ranks.
+        sizes: Of the workload that counts.
+        machine: What ranks and messages can do.
+
+    Raises:
+        ContractError: No pattern fits the reference.
+    """
+    contract = reference.contract
+    pattern = recognise(contract, reference.closure)
+    by_cost = sorted(
+        plans(contract, pattern, sizes, ranks),
+        key=lambda plan: cost(plan, contract, sizes, machine),
+    )
+    found: dict[str, Variant] = {}
+    for plan in by_cost:
+        for draft in drafts:
+            values = {p.name: plan.params.get(p.name, p.values[0]) for p in draft.parameters}
+            if all(values[p.name] in p.values for p in draft.parameters):
+                variant = Variant(draft, values)
+                found.setdefault(variant.hash, variant)
+    defaults = [Variant(d, {p.name: p.values[0] for p in d.parameters}) for d in drafts]
+    for variant in defaults:  # where no plan has the values that a draft declares
+        found.setdefault(variant.hash, variant)
+    return list(found.values())
+
+
+def machine_of(reference: Reference, sizes: Mapping[str, int], seconds: float) -> Machine:
+    """The machine model with the rate at which a serial kernel was seen to update cells.
+
+    Args:
+        reference: What it computes.
+        sizes: At which sizes.
+        seconds: Of one call.
+    """
+    contract = reference.contract
+    steps = 1 if contract.steps is None else max(1, sizes[contract.steps])
+    cells = max(prod(shape_of(part.dims or (), sizes)) for part in contract.parts)
+    return Machine(rate=max(1.0, steps * cells) / seconds)
