@@ -194,6 +194,8 @@ def _target(request: PromptRequest) -> str:
         f"Level {cache.level} data cache: {size(cache.size)}, shared by {cache.shared_by} core(s)."
         for cache in machine.caches
     ]
+    if target.gpu is not None and "cuda" in request.languages:
+        lines.append(f"The GPU: {target.gpu}.")
     if machine.bandwidth is not None:
         lines.append(f"Copying memory runs at {size(machine.bandwidth)}/s over all cores.")
     return "\n".join(lines)
@@ -204,7 +206,7 @@ def _language(name: str, contract: Contract) -> str:
     rules = "\n".join(f"- {rule}" for rule in told.rules)
     return (
         f"# Language `{name}`: {told.title}\n\n"
-        f"Define `{told.signature(contract)}`.\n{rules}\n\n"
+        f"{told.defined(contract)}\n{rules}\n\n"
         "A whole reply, for a function that scales an array:\n\n"
         f"{told.header}\n```{told.fence}\n{told.example}```"
     )
