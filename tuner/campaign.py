@@ -99,6 +99,7 @@ class Campaign:
         self._workloads = workloads
         self._begin = time.monotonic()
         self._plans: list[Plan] = []
+        self._again: dict[str, Evaluation] = {}  # promotions, whose builds must not go before
         self._checked: CheckedReference | None = None
         self._evaluator: Evaluator | None = None
         has_budget = budget.minutes is not None or budget.drafts is not None
@@ -393,12 +394,15 @@ class Campaign:
         """An incumbent, built and checked again; None if it no longer passes."""
         if variant.hash == finalist.hash:
             return self.evaluator.evaluations[variant.hash]
+        if variant.hash in self._again:
+            return self._again[variant.hash]
         outcome = self._checked_again(variant)
         if isinstance(outcome, Trial):
             text = f"the promotion {variant.label} no longer passes: {outcome.reason}"
             self.observer.notice(Message(text, "warning"))
             self.notes.append(text)
             return None
+        self._again[variant.hash] = outcome
         return outcome
 
     def _checked_again(self, variant: Variant) -> Evaluation | Trial:

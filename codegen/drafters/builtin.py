@@ -12,13 +12,14 @@ from outpace.codegen.drafters.plain import plain_source, pythran_source
 from outpace.codegen.mixed.drafts import mixed
 from outpace.codegen.nests.c.emit import COptions, c_source
 from outpace.codegen.nests.c.parameters import PARALLEL, TIME
-from outpace.codegen.nests.c.prepare import prepared
+from outpace.codegen.nests.c.prepare import finished, prepared
 from outpace.codegen.nests.cuda.drafts import cuda_drafts
 from outpace.codegen.nests.ir import Program
 from outpace.codegen.nests.lift import lift
 from outpace.codegen.nests.numba.emit import NumbaOptions, numba_source
 from outpace.codegen.nests.numba.segments import has_library_calls, segmented_source
 from outpace.codegen.nests.rewriting.binned import binned
+from outpace.codegen.nests.rewriting.columns import by_columns
 from outpace.codegen.nests.rewriting.fuse import fused
 from outpace.codegen.nests.rewriting.hoist import hoisted
 from outpace.codegen.nests.rewriting.inline import inlined
@@ -28,7 +29,7 @@ from outpace.codegen.nests.rewriting.reuse import reused
 from outpace.codegen.nests.rewriting.sliding import slid
 from outpace.codegen.nests.rewriting.unroll import unrolled
 from outpace.errors import NotLifted
-from outpace.model import Draft, Parameter, Provenance
+from outpace.model import Draft, Parameter, Provenance, Scalar
 
 PLAIN_IDEA = "plain numba"
 """The idea of the draft that every table compares with."""
@@ -64,6 +65,8 @@ class BuiltinDrafter:
                 drafts += self._in_c(task, program, notes)
             if "numba" in task.languages:
                 drafts += self._in_numba(task, program)
+        if "c" in task.languages:
+            drafts += self._in_c_with_library(task)
         if "numba" in task.languages:
             library = self._with_library(task)
             is_lifted = bool(drafts or library)
@@ -100,6 +103,22 @@ class BuiltinDrafter:
             return
         provenance = Provenance(self.name, f"nests, {idea}{', fastmath' if fastmath else ''}")
         yield Draft("c", source.text, source.parameters, (), dict(source.flags), provenance)
+
+    def _in_c_with_library(self, task: DraftingTask) -> list[Draft]:
+        """The form that leaves large products to BLAS, where there are any."""
+        contract = task.reference.contract
+        if contract.reproducible:
+            return []
+        try:
+            program = lift(task.reference, library=True)
+            if not has_library_calls(program):
+                return []
+            options = COptions(parallel=task.target.cores > 1, fastmath=True)
+            source = c_source(_fused(unrolled(program)), contract, options)
+        except NotLifted:
+            return []  # said already, of the form without
+        provenance = Provenance(self.name, "nests, library, fastmath")
+        return [Draft("c", source.text, source.parameters, (), dict(source.flags), provenance)]
 
     def _in_numba(self, task: DraftingTask, program: Program) -> Iterator[Draft]:
         for idea, form in numba_forms(program):
@@ -152,7 +171,9 @@ class BuiltinDrafter:
         """The reference itself, with threads and without."""
         source = pythran_source(task.reference)
         for threads in (True, False) if task.target.cores > 1 else (False,):
-            flags = {"-DUSE_XSIMD": True} | ({"-fopenmp": True} if threads else {})
+            flags: dict[str, Scalar] = {"-DUSE_XSIMD": True}
+            if threads:
+                flags["-fopenmp"] = True
             provenance = Provenance(self.name, f"pythran{', parallel' if threads else ''}")
             yield Draft("pythran", source, (), (), flags, provenance)
 
@@ -198,14 +219,14 @@ def c_forms(program: Program, *, reorder: bool) -> Iterator[tuple[str, Program]]
 
 def _in_variants(idea: str, form: Program, *, reorder: bool) -> Iterator[tuple[str, Program]]:
     """A form for C, before it those in which loops run point by point or rows are kept."""
-    whole = prepared(form, reorder=reorder)
-    columns = prepared(form, reorder=reorder, columns=True)
+    whole = prepared(form)
+    columns = by_columns(whole)
     if columns != whole:
-        yield f"{idea}, columns", columns
+        yield f"{idea}, columns", finished(columns, reorder=reorder)
     rows = slid(form)
     if rows != form:
-        yield f"{idea}, rows kept", prepared(rows, reorder=reorder)
-    yield idea, whole
+        yield f"{idea}, rows kept", finished(prepared(rows), reorder=reorder)
+    yield idea, finished(whole, reorder=reorder)
 
 
 def _binned_form(program: Program) -> Iterator[tuple[str, Program]]:

@@ -145,7 +145,7 @@ class _Splitter:
         inside = run[:-1] if returned else run
         for s in inside:
             if flow.returns(s) or flow.jumps([s]):
-                raise NotLifted("it may leave the block", s.lineno)
+                raise NotLifted("it may leave the loop or the function", s.lineno)
         given, known = self._given, self._given.known
         sights = self._sights.get((run[0].lineno, run[0].col_offset), [])
         guess = guessed(self._inputs(run, place, frozenset()), sights, known)

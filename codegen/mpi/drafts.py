@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import product
 
+from outpace.codegen.mpi.cost import Machine, cost
 from outpace.codegen.mpi.emit import Program, program_text
 from outpace.codegen.mpi.layout import default_grid, grid_dims
 from outpace.codegen.mpi.local_c import embedded_c
 from outpace.codegen.mpi.patterns import Pattern, recognise, transform_of
 from outpace.codegen.mpi.plan import (
     Corners,
+    Plan,
     can_overlap,
     collectives,
     depths,
@@ -120,14 +122,17 @@ def search_space(
     several = len(grid_dims(contract)) > 1
     if way or contract.mutated:
         deep = _useful_depths(contract, depths(contract, pattern))
-        parameters += [Parameter("DEPTH", deep)] if len(deep) > 1 else []
+        if len(deep) > 1:
+            best = _cheapest(contract, pattern, deep, ranks)
+            parameters.append(Parameter("DEPTH", tuple(dict.fromkeys([best, *deep]))))
     if modes := exchanges(pattern):
         parameters.append(Parameter("EXCHANGE", tuple(map(str, modes))))
     if pattern is Pattern.STENCIL and several:
         parameters.append(Parameter("CORNERS", tuple(map(str, Corners))))
         constraints.append("EXCHANGE != 'neighbourhood' or CORNERS == 'phases'")
     if pattern is Pattern.STENCIL and can_overlap(contract):
-        parameters.append(Parameter("OVERLAP", (False, True)))
+        is_once = contract.steps is None  # which then needs no copy of the block
+        parameters.append(Parameter("OVERLAP", (is_once, not is_once)))
         constraints.append("not OVERLAP or EXCHANGE in ('nonblocking', 'persistent')")
     if pattern is Pattern.REDUCTION:
         parameters.append(Parameter("COLLECTIVE", tuple(map(str, collectives(contract)))))
@@ -158,6 +163,18 @@ def _useful_depths(contract: Contract, found: Sequence[int]) -> tuple[int, ...]:
 
     useful = [d for d in found if any(fits(d, w.sizes) for w in contract.workloads)]
     return tuple(dict.fromkeys([1, *useful]))
+
+
+def _cheapest(contract: Contract, pattern: Pattern, deep: Sequence[int], ranks: int) -> int:
+    """The depth that should cost least in the largest workload, on the default grid."""
+    sizes = max((w.sizes for w in contract.workloads), key=lambda s: sum(s.values()))
+    grid = default_grid(contract, sizes, ranks)
+    mode, corners = exchanges(pattern)[0], Corners.PHASES
+
+    def seconds(depth: int) -> float:
+        return cost(Plan(pattern, grid, depth, mode, corners), contract, sizes, Machine())
+
+    return min(deep, key=seconds)
 
 
 def _in_words(name: str, contract: Contract, pattern: Pattern, way: dict[str, str]) -> str:

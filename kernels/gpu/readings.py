@@ -121,6 +121,9 @@ class Card:
 
 
 def _checked(library: ctypes.CDLL, function: str, *arguments: object) -> None:
-    status = library[function](*arguments)
+    try:
+        status = library[function](*arguments)
+    except AttributeError as error:
+        raise EnvironmentError_(f"the management library has no {function}") from error
     if status != 0:
         raise EnvironmentError_(f"{function} fails with error {status}")

@@ -90,10 +90,10 @@ def _rate(cupy: Any, dtype: str) -> float:
         path = Path(folder) / "fma.cubin"
         path.write_bytes(compiled.cubin)
         kernel = cupy.RawModule(path=str(path)).get_function(compiled.symbols[name])
-    out = cupy.zeros(1, dtype)
-    blocks = 16 * int(cupy.cuda.Device().attributes["MultiProcessorCount"])
-    a, b = out.dtype.type(0.999), out.dtype.type(0.001)
-    seconds = _seconds(lambda: kernel((blocks,), (_THREADS,), (out, a, b)))
+        out = cupy.zeros(1, dtype)
+        blocks = 16 * int(cupy.cuda.Device().attributes["MultiProcessorCount"])
+        a, b = out.dtype.type(0.999), out.dtype.type(0.001)
+        seconds = _seconds(lambda: kernel((blocks,), (_THREADS,), (out, a, b)))
     return 2.0 * _CHAINS * _LINKS * _THREADS * blocks / seconds
 
 

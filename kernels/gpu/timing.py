@@ -55,7 +55,7 @@ class CacheFlush:
 
     def __call__(self) -> None:
         """Enqueue the writes."""
-        self._memory.fill(0)
+        self._memory.data.memset_async(0, self._memory.nbytes)
 
 
 def time_batch(call: Callable[[], None], calls: int, before: Callable[[], None]) -> BatchTime:

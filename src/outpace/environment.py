@@ -184,17 +184,20 @@ def worker_environment(**extra: str) -> dict[str, str]:
     return {**{k: v for k, v in os.environ.items() if k in wanted}, **extra}
 
 
-def gpu_variables() -> dict[str, str]:
+def gpu_variables(cache: Path | None = None) -> dict[str, str]:
     """What a process that runs kernels on a GPU gets besides: where the driver and CUDA are.
 
-    CuPy keeps what it compiles for itself in memory: such a process may write next to nothing.
+    Args:
+        cache: Folder in which CuPy keeps what it compiles for itself; None to keep it in memory,
+            for a process that may write next to nothing.
     """
     found = {
         name: value
         for name, value in os.environ.items()
         if name == "LD_LIBRARY_PATH" or name.startswith(("CUDA_", "NVIDIA_"))
     }
-    return {**found, "CUPY_CACHE_IN_MEMORY": "1"}
+    kept = {"CUPY_CACHE_IN_MEMORY": "1"} if cache is None else {"CUPY_CACHE_DIR": str(cache)}
+    return {**found, **kept}
 
 
 def gpu_folders() -> tuple[Path, ...]:

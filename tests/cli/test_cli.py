@@ -35,6 +35,7 @@ def test_tune_prints_the_promised_json(outpace_json, fake_api, make, reference):
         "counterexample": None,
         "tokens": None,
         "cost": None,
+        "roofline": None,
     }
     assert answer["trials"][1]["speedup"] is None
     assert answer["promotion"] == {

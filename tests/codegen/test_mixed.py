@@ -284,7 +284,7 @@ def check_split(text: str, seed: int, folder: Path) -> None:
         agrees(reference, kernel, seed + k, SHAPES[(seed + k) % len(SHAPES)])
 
 
-@settings(many, max_examples=40)
+@settings(many, max_examples=25)
 @given(text=programs(), seed=st.integers(0, 2**20))
 def test_random_splits_of_random_programs_mean_what_numpy_means(text, seed, tmp_path):
     check_split(text, seed, tmp_path)

@@ -28,6 +28,7 @@ from outpace.kernels.promotions import PromotionWarning
 from outpace.kernels.rank_programs import Runs
 from outpace.model import Draft, Variant
 from outpace.tuner.simcomm import installed, run_ranks
+from outpace.tuner.simcomm.check import Question, check_program
 
 REFERENCES = Path(__file__).parents[1] / "codegen" / "mpi" / "mpi_references.py"
 PROGRAM = Path(__file__).with_name("spread_program.py")
@@ -88,7 +89,7 @@ def step(module):
 def on_ranks(count, work, **options):
     """What each of so many simulated ranks returns, without the note on default plans."""
     with installed(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*the default plan runs.*", PromotionWarning)
+        warnings.filterwarnings("ignore", ".*makes a promotion", PromotionWarning)
         return run_ranks(count, work, **options).check()
 
 
@@ -221,6 +222,7 @@ def test_a_promotion_runs_on_its_number_of_ranks_and_near_its_sizes(step, promot
     (choice, far), _ = on_ranks(2, lambda comm: chosen(step, comm))
     assert (choice.runs, choice.stored.path, choice.grid) == (Runs.PROMOTION, path, {"y": 2})
     assert str(path) in str(choice)
+    assert {used.folder for used in outpace.used()} >= {path}
     assert far.runs is Runs.DEFAULT_PLAN
     assert "size y=80 is outside 0.5 to 2 times" in far.reason
 
@@ -257,9 +259,10 @@ def test_a_missing_promotion_is_said_once_on_rank_0(step):
 def test_an_edited_draft_does_not_run(step, promote):
     path = promoted(step, promote)
     (path / "draft.py").write_text('# outpace: {"flags": {"grid": "y"}}\n' + PROMOTED + "#\n")
+    wanted = step.reference.fn(field(), 2, TABLE)
     with pytest.warns(PromotionWarning, match="is not the draft that was judged"):
         found = on_ranks(2, lambda comm: stepped(step, comm))
-    np.testing.assert_array_equal(found[1], step(field(), 2, TABLE))
+    np.testing.assert_array_equal(found[1], wanted)
 
 
 def test_a_promotion_that_one_rank_cannot_load_runs_on_none(step, promote, monkeypatch):
@@ -418,6 +421,14 @@ def test_distribute_imports_neither_mpi4py_nor_a_compiler():
         "assert not {'mpi4py', 'numba', 'hypothesis'} & set(sys.modules), sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_documented_example_runs(tmp_path):
+    text = (PROGRAM.parents[2] / "docs" / "distribute.md").read_text()
+    example = tmp_path / "program.py"
+    example.write_text(text.split("```python\n")[1].split("```")[0])
+    (ran,) = check_program(Question(example, (), (3,), 1, 0, 100.0, show_output=False))
+    assert ran.reply.fault is None, ran.reply.fault
 
 
 def test_blocks_of_empty_ranks_have_no_rows(step):

@@ -27,7 +27,7 @@ def why_not_cupy(checked: CheckedReference) -> str | None:
     capacity = capacity_for(contract, [(1, case.sizes) for case in checked.cases])
     try:
         with DeviceWorker(
-            *(contract, Path.cwd(), capacity), location=reference.importable(), with_cupy=True
+            *(contract, Path.cwd(), capacity), location=reference.importable(), timed=False
         ) as worker:
             for case, expected in zip(checked.cases, checked.expected, strict=True):
                 worker.prepare([Call(case.sizes, draw_inputs(reference, case))])

@@ -7,9 +7,9 @@ draft: events on the stream, and the host's clock around them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from outpace.codec import encode
@@ -34,7 +34,12 @@ class DeviceWorker(Worker):
     """
 
     def __init__(
-        self, contract: Contract, *given: Any, with_cupy: bool = True, **more: Any
+        self,
+        contract: Contract,
+        *given: Any,
+        with_cupy: bool = True,
+        timed: bool = True,
+        **more: Any,
     ) -> None:
         """Start the process.
 
@@ -43,12 +48,14 @@ class DeviceWorker(Worker):
             given: As of `Worker`.
             with_cupy: Run the reference under CuPy, else on the host with its arrays carried there
                 and back.
+            timed: Whether times matter; where several such processes run at once they cannot.
             more: As of `Worker`.
 
         Raises:
             Failure, EnvironmentError_: As `Worker`.
         """
         self._with_cupy = with_cupy
+        self._attempts = _ATTEMPTS if timed else 0
         self.readings: tuple[Reading, ...] = ()
         super().__init__(contract, *given, **more)
 
@@ -74,20 +81,20 @@ class DeviceWorker(Worker):
             Failure: It crashed, raised, wrote where it may not, or took longer than `limit`
                 seconds; or no request could be timed.
         """
-        why = ""
-        for _ in range(_ATTEMPTS):
+        why: str | None = None
+        for attempt in range(1, max(1, self._attempts) + 1):
+            if attempt > 1:
+                self._ask({"do": "reload"}, limit)
             self._ask({"do": "upload"}, limit)
             with _watched() as seen:
                 outside = super().run(limit)
             told = self._ask({"do": "timed"}, limit)
             timed = BatchTime(len(self._placed), float(told["events"]), float(told["wall"]))
             self.readings = tuple(seen)
-            disturbed = unusable(timed, outside, self.readings)
-            if disturbed is None:
+            why = unusable(timed, outside, self.readings) if self._attempts else None
+            if why is None:
                 self._download(limit)
                 return timed.seconds * timed.calls
-            why = disturbed
-            self._ask({"do": "reload"}, limit)
         raise self._failure(Status.INCONCLUSIVE, f"it cannot be timed: {why}; try again later")
 
     def _download(self, limit: float) -> None:
@@ -134,11 +141,14 @@ def _watched() -> Iterator[list[Reading]]:
 def _card() -> Card | None:
     """The card, open for as long as this process lives; None where it cannot be asked."""
     try:
-        return ExitStack().enter_context(readings())
+        card = ExitStack().enter_context(readings())
+        card.read()
     except EnvironmentError_:
         return None
+    return card
 
 
-def worker_of(reference: Reference) -> type[Worker]:
-    """What runs variants of a reference: where its arrays lie decides."""
-    return DeviceWorker if reference.residence is Residence.DEVICE else Worker
+def worker_of(reference: Reference) -> Callable[..., Worker]:
+    """What runs variants of a reference untimed: where its arrays lie decides."""
+    device = reference.residence is Residence.DEVICE
+    return partial(DeviceWorker, timed=False) if device else Worker

@@ -49,16 +49,20 @@ class _Array:
         inner = whole[_MARGIN : _MARGIN + host.nbytes]
         return cls(slot, whole, inner.view(host.dtype).reshape(host.shape), byte)
 
+    @property
+    def _edges(self) -> tuple[Any, Any]:
+        """The margins, each a view."""
+        return self.whole[:_MARGIN], self.whole[self.whole.size - _MARGIN :]
+
     def fill(self, host: np.ndarray[Any, Any]) -> None:
         """Give it values, and its margins their pattern."""
-        self.whole[:_MARGIN] = self.byte
-        self.whole[self.whole.size - _MARGIN :] = self.byte
+        for edge in self._edges:  # not by assignment, for which CuPy compiles a kernel
+            edge.data.memset_async(self.byte, _MARGIN)
         self.array.set(np.ascontiguousarray(host))
 
     def offence(self, host: np.ndarray[Any, Any]) -> str | None:
         """What was done to it that may not be, or None."""
-        edges = self.whole[:_MARGIN].get(), self.whole[self.whole.size - _MARGIN :].get()
-        if any((edge != self.byte).any() for edge in edges):
+        if any((edge.get() != self.byte).any() for edge in self._edges):
             return f"it writes outside {self.slot.name}"
         if self.slot.role is Role.INPUT and self.array.get().tobytes() != host.tobytes():
             return f"it changes its input {self.slot.name}"

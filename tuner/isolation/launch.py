@@ -132,12 +132,19 @@ def start(
     code = spawn.format(path=list(path), setup=json.dumps(setup))
     return Child(
         [str(interpreter or sys.executable), "-I", "-c", code],
-        variables=_variables(home) | (environment.gpu_variables() if "gpu" in setup else {}),
+        variables=_variables(home) | _variables_of_gpu(setup, is_draft=is_draft),
         folder=home if is_draft else None,
         descriptors=[setup[name] for name in ("commands", "replies", "inputs", "outputs")],
         log=log,
         view=View(**setup["view"]) if is_draft and setup["layers"]["namespaces"] else None,
     )
+
+
+def _variables_of_gpu(setup: dict[str, Any], *, is_draft: bool) -> dict[str, str]:
+    """What the driver needs; the reference, which is trusted, compiles once for all processes."""
+    if "gpu" not in setup:
+        return {}
+    return environment.gpu_variables(None if is_draft else environment.cache_dir() / "cupy")
 
 
 def _variables(folder: Path) -> dict[str, str]:

@@ -153,8 +153,13 @@ def memory_folder(folder: Path, needed: int) -> Path:
     Files on a disk would be written back to it while ranks are timed.
     """
     with suppress(OSError):
+        for left in _SHARED_MEMORY.glob("outpace-*-*"):  # by judges that were killed
+            owner = left.name.split("-")[1]
+            if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+                shutil.rmtree(left, ignore_errors=True)
         if shutil.disk_usage(_SHARED_MEMORY).free > 1.2 * needed:
-            return Path(tempfile.mkdtemp(prefix="outpace-", dir=_SHARED_MEMORY))
+            prefix = f"outpace-{os.getpid()}-"
+            return Path(tempfile.mkdtemp(prefix=prefix, dir=_SHARED_MEMORY))
     return Path(tempfile.mkdtemp(prefix="memory-", dir=folder))
 
 

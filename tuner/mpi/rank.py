@@ -92,6 +92,7 @@ def _obey(
             if calls is None:
                 contract = decode(setup["contract"], Contract)
                 calls = _Calls(MPI.load(Path(setup["source"]), contract, cache))
+                _warm_up()
             elif "batch" in message:
                 calls.prepare(message, comms[message["ranks"]], memory)
             else:
@@ -103,6 +104,18 @@ def _obey(
             sys.stdout.flush()
             os._exit(1)  # the others wait for this rank, and the judge ends them
         line.send(answer)
+
+
+def _warm_up() -> None:
+    """Let Numba set itself up, which takes longer than many a first call that is timed."""
+    if "numba" in sys.modules:
+        import numba  # noqa: PLC0415
+
+        numba.njit(_nothing)()
+
+
+def _nothing() -> None:
+    """What is compiled to warm up."""
 
 
 class _Calls:

@@ -58,6 +58,7 @@ def plot(curve: Curve, path: Path) -> None:
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)
         axes.set_xticks(ranks, [str(r) for r in ranks])
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
         kind = "weak" if curve.weak else "strong"
         axes.set_xlabel("ranks")

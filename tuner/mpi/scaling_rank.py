@@ -1,4 +1,4 @@
-"""One rank of a measured point: `mpiexec -n P python -m outpace.tuner.mpi.scaling_rank FOLDER`.
+"""One rank of a measured point; `outpace.tuner.mpi.scaling_runs` starts them all.
 
 The clock is MPI's, read by the ranks themselves after a barrier, and the time of a call is the
 longest over the ranks. A draft could falsify that, which is why nothing is promoted by it: what
@@ -7,7 +7,6 @@ runs here is the default plan.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -17,7 +16,6 @@ import msgspec
 import numpy as np
 
 from outpace.codec import decode
-from outpace.codegen.mpi.layout import Layout
 from outpace.model import Contract
 
 MOST_CALLS = 15
@@ -35,14 +33,14 @@ class Request(msgspec.Struct, frozen=True):
     Attributes:
         contract: Of the reference, encoded.
         sizes: Global dims and int arguments.
-        grid: The process grid.
+        blocks: Of each rank, by the name of an array: first cell and end along every axis.
         scalars: Values of the other scalars, by name.
         complex_scalars: Those that are complex: real and imaginary part.
     """
 
     contract: str
     sizes: dict[str, int]
-    grid: dict[str, int]
+    blocks: list[dict[str, list[tuple[int, int]]]]
     scalars: dict[str, bool | int | float]
     complex_scalars: dict[str, tuple[float, float]] = {}
 
@@ -74,8 +72,7 @@ def main(folder: Path) -> None:
     request = msgspec.json.decode((folder / "request.json").read_bytes(), type=Request)
     contract = decode(request.contract, Contract)
     run = LANGUAGE.load(folder / "draft.py", contract, folder / "build")
-    layout = Layout.of(contract, request.sizes, request.grid)
-    values = _values(folder, request, layout, comm.Get_rank())
+    values = _values(folder, request, contract, comm.Get_rank())
     keywords = {"sizes": dict(request.sizes)} if takes_sizes(run) else {}
     written = [values[i].copy() if a.mutated else None for i, a in enumerate(contract.arguments)]
 
@@ -108,20 +105,22 @@ def timed(call: Callable[[], float]) -> float:
     return median(found)
 
 
-def _values(folder: Path, request: Request, layout: Layout, rank: int) -> list[Any]:
+def _values(folder: Path, request: Request, contract: Contract, rank: int) -> list[Any]:
     """Own blocks of the inputs, which lie in files, scalars, and room for the outputs."""
+    own = request.blocks[rank]
     found: list[Any] = []
-    for argument in layout.contract.arguments:
+    for argument in contract.arguments:
         name = argument.name
         if argument.is_array:
             whole = np.load(folder / f"{name}.npy", mmap_mode="r")
-            found.append(np.array(whole[layout.own(argument, rank)], order="C"))
+            found.append(np.array(whole[tuple(slice(*ends) for ends in own[name])], order="C"))
         elif name in request.complex_scalars:
             found.append(complex(*request.complex_scalars[name]))
         else:
             found.append(request.scalars[name])
-    outputs = layout.contract.outputs
-    return found + [np.zeros(layout.shape(o, rank), o.dtype) for o in outputs]
+    for output in contract.outputs:
+        found.append(np.zeros([end - begin for begin, end in own[output.name]], output.dtype))
+    return found
 
 
 def _network(comm: Any) -> tuple[float, float]:
@@ -144,7 +143,3 @@ def _network(comm: Any) -> tuple[float, float]:
         one_way[size] = median(times)
     latency, large = (float(x) for x in comm.bcast((one_way[_SMALL], one_way[_LARGE]), root=0))
     return latency, max(0.0, large - latency) / _LARGE
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -100,7 +100,7 @@ class Runs:
         request = Request(
             encode(self._contract).decode(),
             problem.sizes,
-            problem.grid,
+            _blocks(Layout.of(self._contract, problem.sizes, problem.grid)),
             {n: v.item() if isinstance(v, np.generic) else v for n, v in plain.items()},
             {n: (v.real, v.imag) for n, v in scalars.items() if n not in plain},
         )
@@ -132,6 +132,15 @@ class Runs:
 
     def _grid_dims(self, draft: Draft) -> list[str]:
         return str(draft.flags["grid"]).split()
+
+
+def _blocks(layout: Layout) -> list[dict[str, list[tuple[int, int]]]]:
+    """What each rank owns; worked out here, since an encoded contract forgets the order of dims."""
+    arrays = [part for part in layout.contract.parts if part.dims is not None]
+    return [
+        {a.name: [(cells.start, cells.stop) for cells in layout.own(a, rank)] for a in arrays}
+        for rank in range(layout.ranks)
+    ]
 
 
 def _run_ranks(ranks: int, folder: Path) -> None:

@@ -19,6 +19,7 @@ def can_slice(solver: Solver) -> bool:
     axes = solver.parts.axes.values()
     return (
         bool(solver.pieces)
+        and solver.how.mode in ("nonblocking", "persistent")
         and len(cut) == 1
         and not any(axis.over == (cut[0],) for several in axes for axis in several[1:])
     )

@@ -23,6 +23,7 @@ from outpace.codegen.nests.c.parameters import (
     STRIP,
     TIME,
 )
+from outpace.codegen.nests.c.products import product_lines, written
 from outpace.codegen.nests.c.reductions import CLAUSES, start_of, step_lines
 from outpace.codegen.nests.c.scopes import assigned_in, homes, times_assigned
 from outpace.codegen.nests.c.strips import strip_lines, with_arrays
@@ -102,7 +103,7 @@ class Blocks:
             if isinstance(s, Rebind)
             for name in (*s.targets, *s.sources)
         }
-        self._written = {s.array for s in walk.stores(program.body)} | self._rebound
+        self._written = written(program.body) | self._rebound
         self._dims = {s.name for s in program.sizes} | set(_WIDTHS.values())
         self._worth_threads = walk.worth_threads(program.body)
         self._prefix = walk.unused_prefix(program, "acc")
@@ -192,7 +193,7 @@ class Blocks:
             case Loop() | While() | If():
                 return self._control(s, inside, types, place)
             case _:
-                raise NotLifted(f"{type(s).__name__.lower()} in C")
+                return product_lines(s, self._arrays, self._expressions.functions)
 
     # --- Arrays -----------------------------------------------------------------------------------
 

@@ -103,6 +103,11 @@ class Functions:
             self._sources[full] = function_source(name, dtype)
         return full
 
+    def defined(self, name: str, source: str) -> str:
+        """A function of this source, which is then part of the file, in the order of names."""
+        self._sources[name] = source
+        return name
+
     def library(self, name: str) -> str:
         """A function of the C library, declared for vectors if it exists for them."""
         every = {**VECTOR_FUNCTIONS, **NEWER_VECTOR_FUNCTIONS}

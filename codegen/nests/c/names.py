@@ -14,6 +14,7 @@ from outpace.codegen.nests.ir import (
     Assign,
     Define,
     Expression,
+    Library,
     Load,
     Loop,
     Nest,
@@ -43,6 +44,7 @@ _LIBRARY = """
     floor floorf fma fmax fmin fmod fmodf free hypot hypotf isfinite isinf isnan kernel ldexp log
     log10 log10f log1p log1pf log2 log2f main malloc memcpy nan next pow powf pow rint round scratch
     release sin sinf sinh sinhf size_t sqrt sqrtf tan tanf tanh tanhf trunc truncf abort calloc
+    gemm_float32 gemm_float64 is_blas blas_function product_float32 product_float64
     aligned_alloc NAN INFINITY NULL EOF HUGE_VAL VECTOR_FORM NEWER_VECTOR_FORM
 """.split()  # noqa: SIM905
 _TYPES = [f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)]
@@ -129,6 +131,9 @@ def _statement(s: Statement, new: Spelling) -> Statement:
             s = Rebind(tuple(map(new, targets)), tuple(map(new, sources)))
         case Nest(ranges=ranges):
             s = replace(s, ranges=_ranges(ranges, new))
+        case Library(target=target, operands=operands):
+            given = tuple(replace(o, array=new(o.array)) for o in operands)
+            s = replace(s, target=new(target), operands=given)
         case _:
             pass
     return walk.with_blocks(s, lambda body: tuple(_statement(part, new) for part in body))

@@ -27,7 +27,7 @@ CHOICES: dict[str, tuple[Scalar, ...]] = {
     ACCUMULATOR: ("float", "double"),
     ROWS: (4, 8, 2),
     COLUMNS: (16, 8),
-    STRIP: (4, 32),
+    STRIP: (4, 64),
     LONG_STRIP: (64, 16, 256),
     REGISTER_STRIP: (16, 8),
 }

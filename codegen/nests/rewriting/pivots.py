@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from outpace.codegen.dims import Affine
-from outpace.codegen.nests import affine, walk
+from outpace.codegen.nests import affine, dependence, walk
 from outpace.codegen.nests.ir import (
     Allocate,
     Apply,
@@ -108,6 +108,7 @@ def _update_of(program: Program, loop: Loop) -> _Update | None:
         or matrix.shape[0] != matrix.shape[1]  # else a pivot might not be there
         or {matrix.dtype, copy.dtype} != {new.value.dtype}
         or not _reads_pivots(new.value, matrix.name, nest, loop.name)
+        or _has_other_name(matrix.name, new.value, dependence.aliases(program.body))
     ):
         return None
     row, column = nest.ranges
@@ -144,6 +145,13 @@ def _reads_pivots(value: Expression, matrix: str, nest: Nest, step: str) -> bool
         and places <= known
         and bool(places & {(row, pivot), (pivot, column)})
     )
+
+
+def _has_other_name(matrix: str, value: Expression, aliases: Mapping[str, str]) -> bool:
+    """Whether a value reads the memory of the matrix under another name."""
+    memory = aliases.get(matrix, matrix)
+    read = {e.array for e in walk.expressions(value) if isinstance(e, Load)} - {matrix}
+    return memory in {aliases.get(name, name) for name in read}
 
 
 # --- Rewriting ----------------------------------------------------------------------------------
@@ -205,9 +213,9 @@ class _Steps:
     def _main(self, steps: int) -> Nest:
         """All steps of a block for every element."""
         u = self._update
-        ranges = (self._index(u.row), self._index(u.column))
-        place = tuple(affine.symbol(r.name) for r in ranges)
-        return Nest(ranges, self._done(steps, place, u.matrix.name, *place))
+        row, column = self._index(u.row), self._index(u.column)
+        place = (affine.symbol(row.name), affine.symbol(column.name))
+        return Nest((row, column), self._done(steps, place, u.matrix.name, *place))
 
     def _index(self, like: Range) -> Range:
         """A range of its own for a nest."""
@@ -244,31 +252,13 @@ class _Steps:
             which = pivot if e.indices == (pivot_here, pivot_here) else row
             return Load(self._pivot("column", step), _positions((which,)), e.dtype)
 
-        return _moved(u.value, change, at)
+        return walk.shifted(walk.rewritten(u.value, change), at)  # new names are none of the old
 
     def _at(self, step: int) -> Affine:
         return affine.plus(affine.symbol(self._first), affine.constant(step))
 
     def _pivot(self, kind: str, step: int) -> str:
         return f"{self._prefix}{kind}{step}"
-
-
-def _moved(e: Expression, change: walk.Rewrite, at: Mapping[str, Affine]) -> Expression:
-    """The expression with its loads of the matrix changed and all others moved."""
-    kept: list[Expression] = []
-
-    def outer(part: Expression) -> Expression:
-        changed = change(part)
-        if changed is not part:
-            kept.append(changed)
-            return Variable(f" {len(kept) - 1}", part.dtype)  # a name that nothing has
-        return part
-
-    def inner(part: Expression) -> Expression:
-        is_kept = isinstance(part, Variable) and part.name.startswith(" ")
-        return kept[int(part.name)] if is_kept and isinstance(part, Variable) else part
-
-    return walk.rewritten(walk.shifted(walk.rewritten(e, outer), at), inner)
 
 
 def _positions(place: tuple[Affine, ...]) -> tuple[Expression, ...]:

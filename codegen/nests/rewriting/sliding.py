@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from outpace.codegen.dims import Affine
-from outpace.codegen.nests import affine, walk
+from outpace.codegen.nests import affine, dependence, walk
 from outpace.codegen.nests.ir import (
     Allocate,
     Apply,
@@ -50,13 +50,14 @@ LEAST_RANGES = 3
 def slid(program: Program) -> Program:
     """The program with nests that keep rows, where their expressions come again."""
     prefix = walk.unused_prefix(program, "row")
+    aliases = dependence.aliases(program.body)
     count = 0
 
     def visit(s: Statement) -> Statement:
         nonlocal count
         if not isinstance(s, Nest):
             return walk.with_blocks(s, lambda body: tuple(visit(part) for part in body))
-        sliding = _sliding(s, f"{prefix}{count}_")
+        sliding = _sliding(s, f"{prefix}{count}_", aliases)
         count += 1
         return s if sliding is None else _by_rows(s, sliding)
 
@@ -76,15 +77,15 @@ class _Sliding:
     body: Body
 
 
-def _sliding(nest: Nest, prefix: str) -> _Sliding | None:
+def _sliding(nest: Nest, prefix: str, aliases: Mapping[str, str]) -> _Sliding | None:
     """What a nest can keep, if anything."""
     if len(nest.ranges) < LEAST_RANGES or not all(isinstance(s, Store) for s in nest.body):
         return None
     names = {r.name for r in nest.ranges}
-    stored = {s.array for s in walk.stores(nest.body)}
+    stored = {aliases.get(s.array, s.array) for s in walk.stores(nest.body)}
     if any(set(r.extent.names) & names for r in nest.ranges):
         return None
-    if stored & {e.array for e in walk.loads(nest.body)}:
+    if stored & {aliases.get(e.array, e.array) for e in walk.loads(nest.body)}:
         return None
     row, element = nest.ranges[-2:]
     onward = {row.name: affine.plus(affine.symbol(row.name), affine.ONE)}

@@ -13,9 +13,15 @@ from jaxtyping import Bool, Complex64, Complex128, Float32, Float64, Int32
 
 import outpace
 from outpace.codegen.mpi.drafts import mpi_drafts
-from outpace.codegen.mpi.local import c_kernel, default_kernel, has_compiler, kernel_of
+from outpace.codegen.mpi.local import (
+    c_kernel,
+    default_kernel,
+    has_compiler,
+    kernel_of,
+)
 from outpace.codegen.mpi.local_c import OPTIONS, SOURCE, c_module, embedded_c
 from outpace.codegen.mpi.templates import compiled as template
+from outpace.codegen.mpi.templates.calling import with_exchange
 from outpace.codegen.mpi.templates.exchange import lies_together
 from outpace.errors import DraftError
 from outpace.kernels.languages.base import BuildError, InvalidDraft
@@ -156,6 +162,35 @@ def test_scratch_memory_that_is_kept_changes_nothing(tmp_path):
         out = np.empty(shape)
         kernel(u, 0.1, 5, out)
         np.testing.assert_allclose(out, HEAT.fn(u, 0.1, 5), rtol=1e-13)
+
+
+def test_an_error_in_an_exchange_waits_until_the_kernel_is_back():
+    seen = []
+
+    def exchange(array):
+        seen.append(array.shape)
+        raise ValueError(array.shape)
+
+    def run(exchanged):
+        memory = np.zeros((4, 3))
+        exchanged(memory.ctypes.data, 24)
+        exchanged(memory.ctypes.data, 24)
+        seen.append("back")
+
+    with pytest.raises(ValueError, match="24"):
+        with_exchange(exchange, 4, run)
+    assert seen == [(4, 24), "back"]
+
+
+def test_kernels_for_a_ring_are_in_the_language_of_the_kernel_and_strict_first():
+    reference = mpi_references.bodies.reference
+    drafts = mpi_drafts(reference, c_kernel(HEAT), 2)
+    assert [d.provenance.idea for d in drafts] == [
+        "ring, cut along n",
+        "ring, cut along n, fastmath",
+    ]
+    assert ["-fassociative-math" in d.source for d in drafts] == [False, True]
+    assert all("exchange_rows(&" in embedded_c(d.source).source for d in drafts)
 
 
 def test_quotes_in_c_text_stay_what_they_are():

@@ -8,8 +8,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import drafts
-import references
+import device_drafts as drafts
+import device_references as references
 
 from outpace.errors import ContractError
 from outpace.kernels import promotions, target

@@ -76,7 +76,7 @@ def test_the_memory_of_other_ranks_cannot_be_read(judge):
     if trial.grade is Grade.D:
         pytest.skip("this MPI starts threads, so that its ranks cannot be confined")
     assert said(trial).startswith(one.status)
-    assert "memory-" in trial.reason
+    assert "/mem" in trial.reason
 
 
 @needs_mpi

@@ -5,6 +5,7 @@ Kernels run at once, so that there is nothing to wait for; events are readings o
 
 import ctypes
 import time
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,12 +15,20 @@ class DriverError(Exception):
     """What the driver refuses."""
 
 
+@dataclass(frozen=True)
+class _Pointer:
+    ptr: int
+
+    def memset_async(self, value, size):
+        ctypes.memset(self.ptr, value, size)
+
+
 class ndarray(np.ndarray):  # noqa: N801
     """Memory that only this package makes."""
 
     @property
     def data(self):
-        return SimpleNamespace(ptr=self.ctypes.data)
+        return _Pointer(self.ctypes.data)
 
     @property
     def __cuda_array_interface__(self):
