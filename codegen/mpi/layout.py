@@ -11,7 +11,7 @@
   not mention, which is the layout of SUMMA.
 - Pencil dims share one place in the grid, that of the first of them: each array is cut along the
   first pencil dim that it mentions.
-- Ranks are row-major over the grid, in the order of `Contract.split`.
+- Ranks are row-major over the grid, whose dims are in the order in which the arrays mention them.
 """
 
 from __future__ import annotations
@@ -67,8 +67,14 @@ def blocks(extent: int, parts: int) -> tuple[tuple[int, int], ...]:
 
 
 def cut_dims(contract: Contract) -> tuple[str, ...]:
-    """Dims that may be cut, in the order of `split`."""
-    return tuple(d for d, split in contract.split.items() if not isinstance(split, Replicated))
+    """Dims that may be cut, in the order in which arguments, then outputs mention them.
+
+    That of `split` would not do: a contract that was stored has its dicts sorted by key.
+    """
+    axes = (parse_dim(dim) for part in contract.parts for dim in part.dims or ())
+    mentioned = dict.fromkeys(name for axis in axes for name in axis.names)
+    split = contract.split
+    return tuple(d for d in mentioned if d in split and not isinstance(split[d], Replicated))
 
 
 def grid_dims(contract: Contract) -> tuple[str, ...]:
@@ -85,7 +91,7 @@ def grid_dims(contract: Contract) -> tuple[str, ...]:
 
 def pencil_dims(contract: Contract) -> tuple[str, ...]:
     """Dims of which each array cuts the first that it mentions."""
-    return tuple(dim for dim, split in contract.split.items() if isinstance(split, Pencil))
+    return tuple(dim for dim in cut_dims(contract) if isinstance(contract.split[dim], Pencil))
 
 
 def cuts(contract: Contract, part: Part) -> tuple[Cut | None, ...]:
