@@ -91,6 +91,8 @@ def surely_bound(block: Block) -> Names:
                 names |= bound(*targets)
             case ast.If():
                 names |= surely_bound(s.body) & surely_bound(s.orelse)
+            case ast.With() if _is_quiet(s):
+                names |= surely_bound(s.body)
             case ast.Try(handlers=[]):
                 names |= surely_bound([*s.body, *s.orelse, *s.finalbody])
             case _:
@@ -128,12 +130,19 @@ def _exposed_by(s: ast.stmt, known: Names) -> Names:
             inner = known | bound(s.target)
             bodies = exposed(s.body, inner) | exposed(s.orelse, known)
             return (loaded(s.iter, s.target) - known) | bodies
+        case ast.With() if _is_quiet(s):
+            return (loaded(*s.items) - known) | exposed(s.body, known)
         case ast.While():
             return (loaded(s.test) - known) | exposed(s.body, known) | exposed(s.orelse, known)
         case ast.If():
             return (loaded(s.test) - known) | exposed(s.body, known) | exposed(s.orelse, known)
         case _:
             return loaded(s) - known
+
+
+def _is_quiet(s: ast.With) -> bool:
+    """Whether it is `with np.errstate(...)`, which ends no exception."""
+    return all(ast.unparse(i.context_expr).startswith("np.errstate(") for i in s.items)
 
 
 def jumps(block: Block) -> bool:

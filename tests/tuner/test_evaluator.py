@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from outpace.model import Draft, Grade, Parameter, Status, Target, Workload
+from outpace.model import Draft, Grade, Parameter, Residence, Status, Target, Workload
 from outpace.tuner import evaluator as module
 from outpace.tuner.campaign import Budget, Campaign
 from outpace.tuner.evaluate import Evaluation, trial_of
@@ -62,7 +62,8 @@ def machine(monkeypatch):
 
 @contextmanager
 def campaign(folder, budget=Budget()):  # noqa: B008
-    reference = SimpleNamespace(source_hash="0" * 16, contract=None, name="r")
+    given = {"source_hash": "0" * 16, "contract": None, "residence": Residence.HOST}
+    reference = SimpleNamespace(name="r", **given)
     with Journal(folder) as journal:
         target = Target("x86_64", "cpu", 2)
         made = Campaign(reference, target, [PLAN.workload], journal, budget, folder, QUIET)

@@ -144,7 +144,7 @@ _Code = list[tuple[int, int, int, int]]
 _LOAD, _EQUAL, _AT_LEAST, _BITS, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
 
 
-def _program(audit: int, column: int, pid: int, *, programs: bool, sockets: bool) -> bytes:
+def _program(audit: int, column: int, pid: int, *, programs: bool, sockets: bool = False) -> bytes:
     """The BPF program: load, compare, return, one block a rule."""
     code: _Code = [
         (_LOAD, 0, 0, 4),  # seccomp_data.arch

@@ -8,7 +8,7 @@ from math import prod
 from outpace.codegen.dims import shape_of
 from outpace.codegen.mpi.cost import Machine, cost
 from outpace.codegen.mpi.patterns import recognise
-from outpace.codegen.mpi.plan import plans
+from outpace.codegen.mpi.plan import Plan, plans
 from outpace.codegen.reference import Reference
 from outpace.model import Draft, Variant
 
@@ -38,8 +38,11 @@ def promising(
         plans(contract, pattern, sizes, ranks),
         key=lambda plan: cost(plan, contract, sizes, machine),
     )
-    found: dict[str, Variant] = {}
+    distinct: dict[tuple[object, ...], Plan] = {}
     for plan in by_cost:
+        distinct.setdefault(_what_differs(plan), plan)
+    found: dict[str, Variant] = {}
+    for plan in distinct.values():
         for draft in drafts:
             values = {p.name: plan.params.get(p.name, p.values[0]) for p in draft.parameters}
             if all(values[p.name] in p.values for p in draft.parameters):
@@ -49,6 +52,14 @@ def promising(
     for variant in defaults:  # where no plan has the values that a draft declares
         found.setdefault(variant.hash, variant)
     return list(found.values())
+
+
+def _what_differs(plan: Plan) -> tuple[object, ...]:
+    """A plan without what makes no difference: how nothing is exchanged, corners of strips."""
+    cut = sum(parts > 1 for parts in plan.grid.values())
+    exchanged = (plan.exchange, plan.overlap, plan.collective) if cut else ()
+    corners = plan.corners if cut > 1 else None
+    return (*plan.grid.values(), plan.depth, corners, *exchanged)
 
 
 def machine_of(reference: Reference, sizes: Mapping[str, int], seconds: float) -> Machine:

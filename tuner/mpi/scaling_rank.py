@@ -118,9 +118,8 @@ def _values(folder: Path, request: Request, contract: Contract, rank: int) -> li
             found.append(complex(*request.complex_scalars[name]))
         else:
             found.append(request.scalars[name])
-    for output in contract.outputs:
-        found.append(np.zeros([end - begin for begin, end in own[output.name]], output.dtype))
-    return found
+    shapes = [[end - begin for begin, end in own[output.name]] for output in contract.outputs]
+    return found + [np.zeros(n, o.dtype) for n, o in zip(shapes, contract.outputs, strict=True)]
 
 
 def _network(comm: Any) -> tuple[float, float]:

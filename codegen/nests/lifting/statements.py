@@ -129,7 +129,7 @@ class Statements(Control):
 
     # --- Statements -----------------------------------------------------------------------------
 
-    def _statement(self, node: ast.stmt, block: Sequence[ast.stmt]) -> None:  # noqa: C901  (a dispatch)
+    def _statement(self, node: ast.stmt, block: Sequence[ast.stmt]) -> None:  # noqa: C901, PLR0912  (a dispatch)
         self._at(node)
         self._names.made = len(self._builder.shapes)
         match node:
@@ -146,6 +146,9 @@ class Statements(Control):
                 self._while(test, body)
             case ast.If(test=test, body=body, orelse=orelse):
                 self._if(test, body, orelse)
+            case ast.With(items=items, body=body) if all(map(_only_quiets, items)):
+                for statement in body:
+                    self._statement(statement, body)
             case ast.Expr(value=ast.Constant()) | ast.Pass():
                 pass
             case ast.Expr(value=ast.Call() as call):
@@ -282,3 +285,24 @@ class Statements(Control):
         elif not isinstance(value, Value) or value.is_array:
             raise NotLifted("a masked assignment of anything but a scalar or masked elements")
         store(self._builder, base, where(mask, converted_to(value, base.dtype), base))
+
+
+def _only_quiets(item: ast.withitem) -> bool:
+    """Whether a context is `np.errstate(...)` that at most says what is not warned of."""
+    match item:
+        case ast.withitem(
+            context_expr=ast.Call(
+                func=ast.Attribute(value=ast.Name(id="np" | "numpy"), attr="errstate"),
+                args=[],
+                keywords=keywords,
+            ),
+            optional_vars=None,
+        ):
+            values = [k.value for k in keywords]
+            return all(isinstance(v, ast.Constant) and v.value in _QUIET for v in values)
+        case _:
+            return False
+
+
+_QUIET = ("ignore", "warn")
+"""What NumPy does about a division by zero and its like that changes no result."""
