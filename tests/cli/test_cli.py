@@ -42,6 +42,7 @@ def test_tune_prints_the_promised_json(outpace_json, fake_api, make, reference):
     assert answer["promotion"] == {
         "path": "/p/key",
         "language": "numba",
+        "ranks": 1,
         "speedup": pytest.approx({"median": 12.34, "low": 11.106, "high": 13.574}),
     }
 
@@ -136,6 +137,8 @@ def test_tune_options_reach_the_tuner(outpace, fake_api, make, reference):
         "accept_risk": False,
         "strategy": "random",
         "model": None,
+        "on_gpu": False,
+        "ranks": (),
     }
 
 
