@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from outpace.codegen.nests import affine, walk
 from outpace.codegen.nests.bounds import Bounds
-from outpace.codegen.nests.ir import Expression, Position, Reshape, Statement
+from outpace.codegen.nests.ir import Expression, Load, Position, Reshape, Statement, Store
 
 Indices = tuple[Expression, ...]
 
@@ -57,6 +57,33 @@ def meet_at_one_point(a: Indices, b: Indices, moving: Iterable[str], others: set
 
     moving = list(moving)
     return all(decided(name) for name in moving)
+
+
+def meet_within_points(
+    first: Iterable[Load | Store],
+    second: Collection[Load | Store],
+    moving: Collection[str],
+    others: set[str],
+    same: Mapping[str, str],
+) -> bool:
+    """Whether what one of two groups writes, the other touches at equal values of `moving` alone.
+
+    Args:
+        first: Accesses.
+        second: Others, or the same ones again.
+        moving: Names of common indices.
+        others: Further names that take many values, such as those of inner ranges.
+        same: As of `aliases`.
+    """
+    for a in first:
+        for b in second:
+            if isinstance(a, Load) and isinstance(b, Load):
+                continue
+            if same.get(a.array, a.array) != same.get(b.array, b.array):
+                continue
+            if a.array != b.array or not meet_at_one_point(a.indices, b.indices, moving, others):
+                return False
+    return True
 
 
 def aliases(body: Iterable[Statement]) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from outpace.codegen.nests.ir import (
     Apply,
     Assign,
     Cast,
+    Constant,
     Define,
     Expression,
     If,
@@ -260,3 +261,14 @@ def depth(nest: Nest) -> int:
             if isinstance(e, Reduce)
         ]
     return len(nest.ranges) + max(inner)
+
+
+def affine_of(e: Expression) -> Affine | None:
+    """An integer expression, where it is affine in sizes and loop variables."""
+    match e:
+        case Position(value=value):
+            return value
+        case Constant(value=int(value)):
+            return affine.constant(value)
+        case _:
+            return None

@@ -50,17 +50,7 @@ class Compiler:
             EnvironmentError_: It cannot be started.
         """
         try:
-            done = subprocess.run(
-                [*self.command, *arguments],
-                cwd=folder,
-                env=environment.worker_environment(TMPDIR=str(folder), LC_ALL="C"),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                check=False,
-            )
+            done = run_in(folder, [*self.command, *arguments])
         except OSError as error:
             raise EnvironmentError_(f"{self.command[0]} cannot be run: {error}; {_HINT}") from error
         if done.returncode != 0:
@@ -124,6 +114,25 @@ def identity_of(path: Path) -> str:
     program = path.resolve()
     status = program.stat()
     return f"{program} {status.st_size} {status.st_mtime_ns}"
+
+
+def run_in(folder: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run a compiler in a folder, which takes its temporary files too; `stdout` has all it says.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment.worker_environment(TMPDIR=str(folder), LC_ALL="C"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
 
 
 def _first_error_on_top(output: str, code: int) -> str:

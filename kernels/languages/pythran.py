@@ -14,7 +14,6 @@ import importlib.machinery
 import importlib.metadata
 import importlib.util
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from outpace import environment
 from outpace.codec import content_hash
 from outpace.codegen.abi import Role, Slot, slots
 from outpace.errors import DraftError, EnvironmentError_
@@ -33,6 +31,7 @@ from outpace.kernels.languages.base import (
     parse_draft,
     render_draft,
 )
+from outpace.kernels.languages.compilers import run_in
 from outpace.kernels.languages.numba import NUMBA
 from outpace.kernels.languages.openmp import load_runtime
 from outpace.model import Contract, Draft, Provenance, Variant
@@ -215,17 +214,7 @@ def _compiled(recipe: _Recipe, folder: Path) -> Path:
     built = folder / f"{recipe.module}.so"
     command = [sys.executable, "-m", "pythran.run", *_OPTIONS, *recipe.flags]
     try:
-        done = subprocess.run(
-            [*command, f"{recipe.module}.py", "-o", built.name],
-            cwd=folder,
-            env=environment.worker_environment(TMPDIR=str(folder), LC_ALL="C"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        done = run_in(folder, [*command, f"{recipe.module}.py", "-o", built.name])
     except OSError as error:
         raise EnvironmentError_(f"pythran cannot be run: {error}") from error
     if done.returncode != 0 or not built.exists():

@@ -115,18 +115,9 @@ def _fits(nests: Sequence[Nest], run: Sequence[Statement], aliases: Aliases) -> 
     if any(set(extent.names) & inner for extent in extents):
         return False
     body = [_like(n, first.ranges) for n in nests]
-    stores = list(walk.stores(body))
-    touched: list[Load | Store] = [*walk.loads(body), *stores]
+    touched: list[Load | Store] = [*walk.loads(body), *walk.stores(body)]
     moving = [r.name for r in first.ranges]
-    for a in stores:
-        for b in touched:
-            if aliases.get(a.array, a.array) != aliases.get(b.array, b.array):
-                continue
-            if a.array != b.array:
-                return False
-            if not dependence.meet_at_one_point(a.indices, b.indices, moving, loops):
-                return False
-    return True
+    return dependence.meet_within_points(touched, touched, moving, loops, aliases)
 
 
 def _like(nest: Nest, ranges: tuple[Range, ...]) -> Nest:

@@ -137,17 +137,9 @@ def _independent(first: Nest, second: Nest, depth: int, aliases: Aliases) -> boo
     """Whether the nests only meet within one iteration of their first ranges."""
     moving = [r.name for r in first.ranges[:depth]]
     others = _inner_names(first, depth) | _inner_names(second, depth)
-    for a in _accesses(first):
-        for b in _accesses(second):
-            if isinstance(a, Load) and isinstance(b, Load):
-                continue
-            if aliases.get(a.array, a.array) != aliases.get(b.array, b.array):
-                continue
-            if a.array != b.array:
-                return False
-            if not dependence.meet_at_one_point(a.indices, b.indices, moving, others):
-                return False
-    return True
+    return dependence.meet_within_points(
+        _accesses(first), list(_accesses(second)), moving, others, aliases
+    )
 
 
 def _inner_names(nest: Nest, depth: int) -> set[str]:

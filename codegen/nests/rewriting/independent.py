@@ -60,7 +60,7 @@ def _is_innermost(loop: Loop) -> bool:
 
 def _nest(loop: Loop, outside: Sequence[Statement], aliases: Mapping[str, str]) -> Nest | None:
     """The loop as a nest, if it is one."""
-    start, stop = _bound(loop.start), _bound(loop.stop)
+    start, stop = walk.affine_of(loop.start), walk.affine_of(loop.stop)
     if loop.step != Constant(1, "int64") or start is None or stop is None:
         return None
     extent = affine.minus(stop, start)
@@ -96,16 +96,6 @@ def _extents(body: Body) -> set[str]:
     return {name for r in ranges for name in r.extent.names}
 
 
-def _bound(e: Expression) -> Affine | None:
-    match e:
-        case Position(value=value):
-            return value
-        case Constant(value=int(value)):
-            return affine.constant(value)
-        case _:
-            return None
-
-
 def _is_private(name: str, body: Body, outside: Sequence[Statement]) -> bool:
     """Whether a scalar has a value of its own in every iteration, which ends with it."""
     return is_fresh(name, body) and name not in walk.scalars_read(outside)
@@ -116,17 +106,8 @@ def _apart(loop: Loop, aliases: Mapping[str, str]) -> bool:
     others = walk.indices(loop.body) | {
         s.name for s in walk.statements(loop.body) if isinstance(s, Loop | Assign)
     }
-    stores = list(walk.stores(loop.body))
-    touched: list[Load | Store] = [*walk.loads(loop.body), *stores]
-    for a in stores:
-        for b in touched:
-            if aliases.get(a.array, a.array) != aliases.get(b.array, b.array):
-                continue
-            if a.array != b.array:
-                return False
-            if not dependence.meet_at_one_point(a.indices, b.indices, [loop.name], others):
-                return False
-    return True
+    touched: list[Load | Store] = [*walk.loads(loop.body), *walk.stores(loop.body)]
+    return dependence.meet_within_points(touched, touched, [loop.name], others, aliases)
 
 
 def _shifted(e: Expression, moved: Mapping[str, Affine]) -> Expression:

@@ -83,7 +83,7 @@ class _Update:
 
 def _update_of(program: Program, loop: Loop) -> _Update | None:
     """The step of a loop that is `copy = f(a, k); a = copy`, if it reads pivots alone."""
-    start, stop = _bound(loop.start), _bound(loop.stop)
+    start, stop = walk.affine_of(loop.start), walk.affine_of(loop.stop)
     if loop.step != Constant(1, "int64") or start is None or stop is None or len(loop.body) != 2:
         return None
     new, back = (_whole(s) for s in loop.body)
@@ -113,16 +113,6 @@ def _update_of(program: Program, loop: Loop) -> _Update | None:
         return None
     row, column = nest.ranges
     return _Update(matrix, row, column, new.value, start, stop)
-
-
-def _bound(e: Expression) -> Affine | None:
-    match e:
-        case Position(value=value):
-            return value
-        case Constant(value=int(value)):
-            return affine.constant(value)
-        case _:
-            return None
 
 
 def _whole(s: Statement) -> Store | None:
