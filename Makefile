@@ -53,6 +53,7 @@ bench: $(installed) ## Measure the library, the error rates and the cost of disp
 	@$(bin)/python benchmarks/threads.py
 	@$(bin)/python benchmarks/space.py
 	@$(bin)/python benchmarks/recorded.py
+	@$(bin)/python benchmarks/mpi.py
 
 format: $(installed) ## Format the code and apply safe fixes
 	@$(bin)/ruff check --quiet --fix-only .

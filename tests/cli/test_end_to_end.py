@@ -166,6 +166,7 @@ def wait_for_a_worker(program):
     raise AssertionError("no process was started within a minute")
 
 
+@pytest.mark.alone
 def test_a_winner_is_promoted_served_checked_and_defended(draft):
     code, answer, err = outpace_json("judge", "references.py:running", draft(GOOD))
     assert (code, answer["schema"], answer["verdict"]) == (0, "outpace.tune/1", "faster"), err

@@ -131,8 +131,8 @@ def test_drafters_that_cannot_be_asked_are_refused(names, with_model, message):
 
 
 def test_languages_without_a_prompt_are_refused():
-    with pytest.raises(UsageError, match="a model cannot be asked for drafts in 'cuda'"):
-        choose("openai", ("cuda",), ModelOptions("http://localhost/v1", "m"))
+    with pytest.raises(UsageError, match="a model cannot be asked for drafts in 'mpi'"):
+        choose("openai", ("mpi",), ModelOptions("http://localhost/v1", "m"))
 
 
 def test_a_server_that_does_not_answer_is_told_before_any_work(options, model, tmp_path):

@@ -25,6 +25,7 @@ from math import ceil, inf, isqrt
 from types import CodeType
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from outpace.codec import Value
@@ -41,7 +42,7 @@ from outpace.codegen.splitting import ghosts, halo_of
 from outpace.errors import UsageError
 from outpace.kernels.languages.mpi import MPI
 from outpace.kernels.rank_programs import on_grid
-from outpace.model import Contract, Draft
+from outpace.model import Contract, Draft, Parameter
 from outpace.split import Block
 from outpace.tuner.simcomm import Options, installed, run_ranks
 from outpace.tuner.simcomm.engine import current
@@ -161,10 +162,10 @@ class Model:
         return sizes
 
     def draft(self, ranks: int, kernel: str) -> Draft:
-        """The default plan for so many ranks around a local kernel."""
+        """The default plan for so many ranks around a local kernel, its halos one step deep."""
         key = (ranks, kernel)
         if key not in self._drafts:
-            self._drafts[key] = mpi_drafts(self._reference, kernel, ranks)[0]
+            self._drafts[key] = _exchanging_each_step(mpi_drafts(self._reference, kernel, ranks)[0])
         return self._drafts[key]
 
     def _estimated(self, problem: Problem) -> Traffic:
@@ -295,6 +296,15 @@ class _interpreted:  # noqa: N801  (a context manager)
         import numba  # noqa: PLC0415
 
         numba.config.DISABLE_JIT = self._before
+
+
+def _exchanging_each_step(draft: Draft) -> Draft:
+    """With halos of one step first: then traffic grows evenly with the steps."""
+    parameters = tuple(
+        Parameter(p.name, (1, *(n for n in p.values if n != 1))) if p.name == "DEPTH" else p
+        for p in draft.parameters
+    )
+    return msgspec.structs.replace(draft, parameters=parameters)
 
 
 def _root(square: int) -> int:
