@@ -9,7 +9,7 @@ from math import inf
 import numpy as np
 
 from outpace.errors import DraftError
-from outpace.model import Draft, Variant
+from outpace.model import Draft, Status, Variant
 from outpace.tuner.search import DEFAULT, Failed, Measured, Record, Strategy, make_strategy
 from outpace.tuner.space import Point, SearchSpace
 
@@ -19,6 +19,9 @@ UNBUDGETED = 48
 """Variants of one draft that are tried at most where no budget says how many."""
 SLOWEST = 8.0
 """A draft that is slower than the best by more, or has not worked yet, gets as few turns."""
+
+HOPELESS = 4
+"""A draft of which so many variants were wrong and none was right is not tried further."""
 
 Outcome = Measured | Failed
 
@@ -33,6 +36,7 @@ class _Search:
     asked: int = 0
     first: Point | None = None
     best: float = inf
+    wrong: int = 0
     is_over: bool = False
 
     def ask(self) -> Variant | None:
@@ -55,6 +59,13 @@ class _Search:
         self.strategy.tell(self.space.point_of(variant.params), outcome)
         if isinstance(outcome, Measured):
             self.best = min(self.best, outcome.seconds)
+        elif outcome.status is Status.WRONG:
+            self.wrong += 1
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether its parameters do not seem to be what makes it wrong."""
+        return self.wrong >= HOPELESS and self.best == inf
 
 
 class Exploration:
@@ -117,7 +128,8 @@ class Exploration:
         return [
             search
             for search in self._searches.values()
-            if not search.is_over and (self._most is None or search.asked < self._most)
+            if not (search.is_over or search.is_hopeless)
+            and (self._most is None or search.asked < self._most)
         ]
 
     def _turn(self, search: _Search) -> float:

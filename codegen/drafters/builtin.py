@@ -11,7 +11,7 @@ from outpace.codegen.drafters.base import DraftingTask, Proposal
 from outpace.codegen.drafters.plain import plain_source, pythran_source
 from outpace.codegen.mixed.drafts import mixed
 from outpace.codegen.nests.c.emit import COptions, c_source
-from outpace.codegen.nests.c.parameters import PARALLEL, TIME
+from outpace.codegen.nests.c.parameters import LONG_STRIP, PARALLEL, STRIP, TIME
 from outpace.codegen.nests.c.prepare import finished, prepared
 from outpace.codegen.nests.cuda.drafts import cuda_drafts
 from outpace.codegen.nests.ir import Program
@@ -182,8 +182,8 @@ class BuiltinDrafter:
 
 
 def _few(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
-    """The parameters with a choice of threads, and of how many time steps stay in the cache."""
-    keep = (PARALLEL, TIME)
+    """With a choice of threads, lanes, and of how many time steps stay in the cache."""
+    keep = (PARALLEL, TIME, STRIP, LONG_STRIP)
     return tuple(p if p.name in keep else Parameter(p.name, p.values[:1]) for p in parameters)
 
 

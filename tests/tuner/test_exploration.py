@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from outpace.errors import DraftError
 from outpace.model import Draft, Parameter, Status
-from outpace.tuner.exploration import EXHAUSTED, Exploration, variants_of
+from outpace.tuner.exploration import EXHAUSTED, HOPELESS, Exploration, variants_of
 from outpace.tuner.search import Failed, Measured
 
 LARGE = (Parameter("X", tuple(range(10))), Parameter("Y", tuple(range(10))))
@@ -56,12 +56,33 @@ def test_slow_drafts_and_those_that_fail_get_fewer_turns():
 
     def outcome_of(variant):
         known = seconds.get(variant.draft.source)
-        return Failed(Status.WRONG) if known is None else Measured(known)
+        return Failed(Status.BUILD_FAILED) if known is None else Measured(known)
 
     tried = [v.draft.source for v in explore(exploration, 2, outcome_of, most=66)]
     assert 40 <= tried.count("# fast") <= 54
     assert 8 <= tried.count("# slow") <= 16
     assert 4 <= tried.count("# broken") <= 9
+
+
+def test_a_draft_that_is_wrong_again_and_again_is_left():
+    exploration = Exploration()
+    names = ("wrong", "wrong once right", "does not build")
+    for name in names:
+        exploration.add(draft(name, *LARGE))
+    seen = dict.fromkeys((f"# {name}" for name in names), 0)
+
+    def outcome_of(variant):
+        source = variant.draft.source
+        seen[source] += 1
+        if source == "# does not build":
+            return Failed(Status.BUILD_FAILED)
+        is_right = source == "# wrong once right" and seen[source] == HOPELESS
+        return Measured(1.0) if is_right else Failed(Status.WRONG)
+
+    explore(exploration, 1, outcome_of, most=60)
+    assert seen["# wrong"] == HOPELESS
+    assert seen["# wrong once right"] > HOPELESS
+    assert seen["# does not build"] > HOPELESS
 
 
 def test_a_search_of_a_large_space_begins_with_the_defaults():
