@@ -27,6 +27,7 @@ from outpace.kernels.languages.base import (
     parse_draft,
     render_draft,
 )
+from outpace.kernels.languages.cubin import launch_bounds
 from outpace.kernels.languages.cuda_report import DeviceReport, kernels_used, launches_used
 from outpace.kernels.languages.device_headers import BEFORE, device_headers
 from outpace.kernels.languages.nvrtc import CompileError, find_nvrtc
@@ -236,7 +237,8 @@ def _build(recipe: _Recipe, cache: Path) -> None:
         compiled = nvrtc.compile(recipe.source, options, expressions, device_headers(recipe.macros))
     except CompileError as error:
         raise _refusal(str(error)) from error
-    kernels = kernels_used(compiled.symbols, compiled.log)
+    bounds = launch_bounds(compiled.cubin)
+    kernels = kernels_used(compiled.symbols, compiled.log, bounds)
     base = _ARCHITECTURE_NAME.fullmatch(recipe.architecture)
     assert base is not None
     try:

@@ -31,6 +31,7 @@ class KernelUse(Value, frozen=True):
         shared: Bytes of static shared memory of a block.
         stack: Bytes of local memory of a thread.
         spilled: Bytes of registers that a thread stores to memory, and loads again.
+        most_threads: Of a block, by `__launch_bounds__`; None without it.
     """
 
     kernel: str
@@ -39,6 +40,7 @@ class KernelUse(Value, frozen=True):
     shared: int = 0
     stack: int = 0
     spilled: tuple[int, int] = (0, 0)
+    most_threads: int | None = None
 
 
 class LaunchUse(Value, frozen=True):
@@ -89,12 +91,15 @@ class DeviceReport(Value, frozen=True):
         return (*kernels, *launches)
 
 
-def kernels_used(symbols: Mapping[str, str], log: str) -> tuple[KernelUse, ...]:
-    """What the assembler's log says of these kernels.
+def kernels_used(
+    symbols: Mapping[str, str], log: str, bounds: Mapping[str, int]
+) -> tuple[KernelUse, ...]:
+    """What is known of these kernels.
 
     Args:
         symbols: Names in the cubin by the plan's names.
         log: Of NVRTC with `--ptxas-options=-v`.
+        bounds: Threads of a block by `__launch_bounds__`, by the name in the cubin, where declared.
 
     Raises:
         InvalidDraft: One of them is no kernel.
@@ -104,7 +109,9 @@ def kernels_used(symbols: Mapping[str, str], log: str) -> tuple[KernelUse, ...]:
     missing = [kernel for kernel, symbol in symbols.items() if symbol not in found]
     if missing:
         raise InvalidDraft(f"{missing[0]} is no kernel; declare it `__global__ void`")
-    return tuple(_kernel_use(k, symbol, found[symbol]) for k, symbol in symbols.items())
+    return tuple(
+        _kernel_use(k, symbol, found[symbol], bounds.get(symbol)) for k, symbol in symbols.items()
+    )
 
 
 def launches_used(
@@ -133,7 +140,7 @@ def launches_used(
     return tuple(listed)
 
 
-def _kernel_use(kernel: str, symbol: str, text: str) -> KernelUse:
+def _kernel_use(kernel: str, symbol: str, text: str, most_threads: int | None) -> KernelUse:
     registers, shared, spills = (pattern.search(text) for pattern in (_REGISTERS, _SHARED, _SPILLS))
     if registers is None:
         raise BuildError(f"the assembler does not say how many registers {kernel} takes: {text}")
@@ -144,6 +151,7 @@ def _kernel_use(kernel: str, symbol: str, text: str) -> KernelUse:
         int(shared["shared"]) if shared else 0,
         int(spills["stack"]) if spills else 0,
         (int(spills["stores"]), int(spills["loads"])) if spills else (0, 0),
+        most_threads,
     )
 
 
@@ -153,6 +161,11 @@ def _launch_use(
     """Shared bytes, resident blocks, occupancy, limit."""
     threads = launch.block[0] * launch.block[1] * launch.block[2]
     shared = use.shared + launch.shared
+    if use.most_threads is not None and threads > use.most_threads:
+        raise BuildError(
+            f"{at} has blocks of {threads} threads; the kernel declares "
+            f"`__launch_bounds__({use.most_threads})`"
+        )
     if shared > architecture.shared_per_block:
         raise BuildError(
             f"{at} needs {shared} bytes of shared memory ({use.shared} static, {launch.shared} "

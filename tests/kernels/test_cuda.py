@@ -226,19 +226,28 @@ SCALE = KernelUse("scale<ITEMS, 4>", "_Z5scaleILi2EE", 80, 2048, 48, (44, 40))
 
 
 def test_registers_shared_memory_and_spills_are_read_from_the_log():
-    found = kernels_used({"scale<ITEMS, 4>": "_Z5scaleILi2EE", "plain": "plain"}, LOG)
-    assert found == (SCALE, KernelUse("plain", "plain", 8))
+    found = kernels_used(
+        {"scale<ITEMS, 4>": "_Z5scaleILi2EE", "plain": "plain"}, LOG, {"plain": 96}
+    )
+    assert found == (SCALE, KernelUse("plain", "plain", 8, most_threads=96))
 
 
 def test_a_name_that_is_no_kernel_is_said():
     with pytest.raises(InvalidDraft, match="helper is no kernel; declare it `__global__ void`"):
-        kernels_used({"helper": "helper"}, LOG)
+        kernels_used({"helper": "helper"}, LOG, {})
 
 
 def used(architecture, *, block, kernel=SCALE, shared="8 * BLOCK"):
     plan = parse_plan({"steps": [{**STEP, "shared": shared}, {**STEP, "shared": shared}]})
     params = {"BLOCK": block, "ITEMS": 2}
     return launches_used([kernel], ARCHITECTURES[architecture], plan, params, CONTRACT)
+
+
+def test_a_block_larger_than_the_kernel_declares_fails_the_build():
+    kernel = KernelUse("scale<ITEMS, 4>", "_Z5scaleILi2EE", 16, most_threads=128)
+    assert used("sm_90", block=128, kernel=kernel)
+    with pytest.raises(BuildError, match=r"blocks of 256 threads; .*__launch_bounds__\(128\)"):
+        used("sm_90", block=256, kernel=kernel)
 
 
 def test_every_different_launch_has_an_occupancy():
@@ -352,6 +361,15 @@ def test_flags_reach_the_compiler(tmp_path):
 def test_what_nvrtc_refuses_comes_back_with_line_and_reason(code, error, message, tmp_path):
     with pytest.raises(error, match=message):
         build_text(draft_text(code), tmp_path)
+
+
+@needs_nvrtc
+def test_launch_bounds_are_read_from_the_cubin(tmp_path):
+    bounded = TEXT.replace("__global__ void", "__global__ void __launch_bounds__(BLOCK / 2 + 32)")
+    report = build_text(draft_text(bounded, parameters={"ITEMS": [2], "BLOCK": [64]}), tmp_path)
+    assert report.kernels[0].most_threads == 64
+    with pytest.raises(BuildError, match=r"blocks of 128 threads; .*__launch_bounds__\(96\)"):
+        build_text(draft_text(bounded, parameters={"ITEMS": [2], "BLOCK": [128]}), tmp_path)
 
 
 @needs_nvrtc
