@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from outpace.model import Grade, Trial, Variant
@@ -22,7 +23,7 @@ from outpace.tuner.numerics.counterexamples import Counterexamples
 from outpace.tuner.plan import Plan
 
 REQUEST_SECONDS = 1e-2
-"""A timed request should last this long: starting and stopping ranks costs some 0.3 ms."""
+"""A timed request should last this long, since it pays for starting and stopping the ranks."""
 
 
 class RankCampaign(Campaign):
@@ -71,9 +72,7 @@ class RankCampaign(Campaign):
         self._baselines = baselines
         self._gate = Gate(base.reference, base.target, promoted, ranks)
         self._checked = base.checked
-        self._plans += base.plans
-        for plan in self._plans:
-            plan.request_seconds = REQUEST_SECONDS
+        self._plans += [replace(plan, request_seconds=REQUEST_SECONDS) for plan in base.plans]
         self._evaluator = self._new_evaluator(self._counterexamples)
 
     @property

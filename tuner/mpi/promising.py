@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from outpace.codegen.dims import shape_of
-from outpace.codegen.mpi.cost import Machine, cost
+from outpace.codegen.mpi.cost import Machine, ranked
 from outpace.codegen.mpi.patterns import recognise
 from outpace.codegen.mpi.plan import Plan, plans
 from outpace.codegen.reference import Reference
@@ -34,12 +34,8 @@ def promising(
     """
     contract = reference.contract
     pattern = recognise(contract, reference.closure)
-    by_cost = sorted(
-        plans(contract, pattern, sizes, ranks),
-        key=lambda plan: cost(plan, contract, sizes, machine),
-    )
     distinct: dict[tuple[object, ...], Plan] = {}
-    for plan in by_cost:
+    for plan in ranked(plans(contract, pattern, sizes, ranks), contract, sizes, machine):
         distinct.setdefault(_what_differs(plan), plan)
     found: dict[str, Variant] = {}
     for plan in distinct.values():
