@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from outpace.codegen.dims import Affine
@@ -71,8 +71,12 @@ def rewritten(e: Expression, change: Rewrite) -> Expression:
     return change(e)
 
 
-def shifted(e: Expression, values: Mapping[str, Affine]) -> Expression:
-    """The expression with names in its affine parts, range extents included, replaced."""
+def substituting(values: Mapping[str, Affine]) -> Rewrite:
+    """A change of one part, names in affine parts, range extents included, replaced.
+
+    It is for `rewritten` and `with_expressions`, which change every part once, so that names may
+    be exchanged for each other.
+    """
 
     def change(part: Expression) -> Expression:
         if isinstance(part, Position):
@@ -84,7 +88,12 @@ def shifted(e: Expression, values: Mapping[str, Affine]) -> Expression:
             return replace(part, ranges=ranges)
         return part
 
-    return rewritten(e, change)
+    return change
+
+
+def shifted(e: Expression, values: Mapping[str, Affine]) -> Expression:
+    """The expression with names in its affine parts, range extents included, replaced."""
+    return rewritten(e, substituting(values))
 
 
 def statements(body: Iterable[Statement]) -> Iterator[Statement]:
@@ -167,6 +176,11 @@ def loads(body: Iterable[Statement]) -> Iterator[Load]:
 def stores(body: Iterable[Statement]) -> Iterator[Store]:
     """Every store in a block."""
     yield from (s for s in statements(body) if isinstance(s, Store))
+
+
+def accesses(body: Sequence[Statement]) -> list[Load | Store]:
+    """Every load, then every store, inside those of others too."""
+    return [*loads(body), *stores(body)]
 
 
 def library_arrays(body: Iterable[Statement]) -> set[str]:

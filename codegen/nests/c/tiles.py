@@ -9,7 +9,7 @@ from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, walk
 from outpace.codegen.nests.c.expressions import Expressions
 from outpace.codegen.nests.c.parameters import COLUMNS, ROWS
-from outpace.codegen.nests.ir import Expression, Position, Range, Reduce, Variable
+from outpace.codegen.nests.ir import Expression, Range, Reduce, Variable
 from outpace.codegen.nests.rewriting.tiles import Tile
 
 NAMES = frozenset({"rows", "width", "sums", "tile_row", "tile_column", "total"})
@@ -95,7 +95,7 @@ class TileWriter:
 
     def _moved(self, e: Expression) -> Expression:
         """An expression of the first element of a tile, for another one."""
-        return walk.rewritten(e, lambda part: _shifted(part, self._moves()))
+        return walk.shifted(e, self._moves())
 
     def _moves(self) -> Mapping[str, Affine]:
         columns, rows = self.tile.columns.name, self.tile.rows
@@ -106,10 +106,6 @@ class TileWriter:
 
     def _sum(self, e: Expression) -> Expression:
         return Variable("total", e.dtype) if isinstance(e, Reduce) else e
-
-
-def _shifted(e: Expression, moves: Mapping[str, Affine]) -> Expression:
-    return Position(affine.substituted(e.value, moves)) if isinstance(e, Position) else e
 
 
 def _text(a: Affine) -> str:

@@ -69,5 +69,5 @@ def _may_exchange(loop: Loop, nest: Nest, aliases: Mapping[str, str]) -> bool:
 def _stay_apart(loop: Loop, nest: Nest, names: list[str], aliases: Mapping[str, str]) -> bool:
     """Whether each iteration of the nest has its own elements of what is written."""
     others = {loop.name, *walk.indices(nest.body)} | walk.scalars_written(nest.body)
-    touched: list[Load | Store] = [*walk.loads(nest.body), *walk.stores(nest.body)]
+    touched = walk.accesses(nest.body)
     return dependence.meet_within_points(touched, touched, names, others, aliases)

@@ -24,13 +24,12 @@ from outpace.codegen.nests.ir import (
     Nest,
     Position,
     Program,
-    Range,
     Reduce,
     Statement,
     Store,
     Variable,
 )
-from outpace.codegen.nests.rewriting.fuse import temporaries, without_unused
+from outpace.codegen.nests.rewriting.fuse import renamed, temporaries, without_unused
 
 Body = tuple[Statement, ...]
 Aliases = Mapping[str, str]
@@ -114,22 +113,10 @@ def _fits(nests: Sequence[Nest], run: Sequence[Statement], aliases: Aliases) -> 
         return False
     if any(set(extent.names) & inner for extent in extents):
         return False
-    body = [_like(n, first.ranges) for n in nests]
-    touched: list[Load | Store] = [*walk.loads(body), *walk.stores(body)]
+    body = [renamed(n, first, len(first.ranges)) for n in nests]
+    touched = walk.accesses(body)
     moving = [r.name for r in first.ranges]
     return dependence.meet_within_points(touched, touched, moving, loops, aliases)
-
-
-def _like(nest: Nest, ranges: tuple[Range, ...]) -> Nest:
-    """The nest with its indices called as these."""
-    names = {
-        own.name: affine.symbol(other.name) for own, other in zip(nest.ranges, ranges, strict=True)
-    }
-
-    def change(e: Expression) -> Expression:
-        return Position(affine.substituted(e.value, names)) if isinstance(e, Position) else e
-
-    return Nest(ranges, walk.with_expressions(nest.body, change))
 
 
 # --- Merging ------------------------------------------------------------------------------------
@@ -137,7 +124,7 @@ def _like(nest: Nest, ranges: tuple[Range, ...]) -> Nest:
 
 def _one_nest(run: Sequence[Statement], prefix: str) -> Nest:
     """The run as one nest; scalars of its parts get names of their own."""
-    ranges = _nests(run)[0].ranges
+    first = _nests(run)[0]
     count = 0
 
     def points(body: Sequence[Statement]) -> Body:
@@ -145,13 +132,14 @@ def _one_nest(run: Sequence[Statement], prefix: str) -> Nest:
         result: list[Statement] = []
         for s in body:
             if isinstance(s, Nest):
-                result += _with_own_scalars(_like(s, ranges).body, f"{prefix}{count}_")
+                point = renamed(s, first, len(first.ranges)).body
+                result += _with_own_scalars(point, f"{prefix}{count}_")
                 count += 1
             elif isinstance(s, Loop):
                 result.append(replace(s, body=points(s.body)))
         return tuple(result)
 
-    return Nest(ranges, points(run))
+    return Nest(first.ranges, points(run))
 
 
 def _with_own_scalars(body: Body, prefix: str) -> Body:
@@ -221,7 +209,7 @@ def _private(nest: Nest, array: Array, program: Program, prefix: str) -> Nest:
 
 
 def _accesses(body: Sequence[Statement], array: str) -> list[tuple[Expression, ...]]:
-    touched: list[Load | Store] = [*walk.loads(body), *walk.stores(body)]
+    touched = walk.accesses(body)
     return [e.indices for e in touched if e.array == array]
 
 

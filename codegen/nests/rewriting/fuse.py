@@ -8,7 +8,7 @@ ranges inside the merged ones, so that a row stays in the cache from one to the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from outpace.codegen.nests import affine, dependence, walk
@@ -89,33 +89,23 @@ def _merge(first: Nest, second: Nest, aliases: Aliases) -> Nest | None:
     shared = _arrays(first) & _arrays(second)
     for depth in range(common, 0, -1):
         whole = depth == len(first.ranges) == len(second.ranges)
-        if (whole or shared) and _independent(
-            first, _renamed(second, first, depth), depth, aliases
-        ):
-            second = _renamed(second, first, depth)
+        if (whole or shared) and _independent(first, renamed(second, first, depth), depth, aliases):
+            second = renamed(second, first, depth)
             body = (*_rest(first, depth), *_rest(second, depth))
             return Nest(first.ranges[:depth], body)
     return None
 
 
 def _arrays(nest: Nest) -> set[str]:
-    return {access.array for access in _accesses(nest)}
+    return {access.array for access in walk.accesses([nest])}
 
 
-def _accesses(nest: Nest) -> Iterator[Load | Store]:
-    yield from walk.loads([nest])
-    yield from walk.stores([nest])
-
-
-def _renamed(nest: Nest, like: Nest, depth: int) -> Nest:
-    """The nest with its first indices called as those of another."""
+def renamed(nest: Nest, like: Nest, depth: int) -> Nest:
+    """The nest with its first indices, so many of them, called as those of another."""
     names = {
         own.name: affine.symbol(other.name)
         for own, other in zip(nest.ranges[:depth], like.ranges[:depth], strict=True)
     }
-
-    def change(e: Expression) -> Expression:
-        return walk.shifted(e, names) if not isinstance(e, Load) else e
 
     def extents(s: Statement) -> Statement:
         if isinstance(s, Nest):
@@ -123,7 +113,7 @@ def _renamed(nest: Nest, like: Nest, depth: int) -> Nest:
             s = replace(s, ranges=ranges)
         return walk.with_blocks(s, lambda inner: tuple(extents(part) for part in inner))
 
-    body = tuple(extents(s) for s in walk.with_expressions(nest.body, change))
+    body = tuple(extents(s) for s in walk.with_expressions(nest.body, walk.substituting(names)))
     return Nest((*like.ranges[:depth], *nest.ranges[depth:]), body)
 
 
@@ -138,7 +128,7 @@ def _independent(first: Nest, second: Nest, depth: int, aliases: Aliases) -> boo
     moving = [r.name for r in first.ranges[:depth]]
     others = _inner_names(first, depth) | _inner_names(second, depth)
     return dependence.meet_within_points(
-        _accesses(first), list(_accesses(second)), moving, others, aliases
+        walk.accesses([first]), walk.accesses([second]), moving, others, aliases
     )
 
 

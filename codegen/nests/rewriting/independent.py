@@ -6,18 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, dependence, walk
 from outpace.codegen.nests.c.scopes import assigned_in, is_fresh
 from outpace.codegen.nests.ir import (
     Assign,
     Constant,
-    Expression,
     If,
-    Load,
     Loop,
     Nest,
-    Position,
     Program,
     Range,
     Reduce,
@@ -80,7 +76,7 @@ def _nest(loop: Loop, outside: Sequence[Statement], aliases: Mapping[str, str]) 
     moved = {loop.name: affine.plus(affine.symbol(loop.name), start)}
     body = loop.body
     if start != affine.ZERO:
-        body = walk.with_expressions(body, lambda e: _shifted(e, moved))
+        body = walk.with_expressions(body, walk.substituting(moved))
     ranges = (Range(loop.name, extent),)
     if len(body) == 1 and isinstance(body[0], Nest) and not is_slanted:
         return Nest((*ranges, *body[0].ranges), body[0].body)
@@ -106,9 +102,5 @@ def _apart(loop: Loop, aliases: Mapping[str, str]) -> bool:
     others = walk.indices(loop.body) | {
         s.name for s in walk.statements(loop.body) if isinstance(s, Loop | Assign)
     }
-    touched: list[Load | Store] = [*walk.loads(loop.body), *walk.stores(loop.body)]
+    touched = walk.accesses(loop.body)
     return dependence.meet_within_points(touched, touched, [loop.name], others, aliases)
-
-
-def _shifted(e: Expression, moved: Mapping[str, Affine]) -> Expression:
-    return Position(affine.substituted(e.value, moved)) if isinstance(e, Position) else e

@@ -123,7 +123,7 @@ def _is_pointwise(body: Body, output: str, buffers: tuple[str, ...]) -> bool:
         for store in walk.stores([s]):
             if store.array in buffers and store.value != Load(output, here, store.value.dtype):
                 return False
-        touched: list[Load | Store] = [*walk.loads([s]), *walk.stores([s])]
+        touched = walk.accesses([s])
         if any(e.array in (output, *buffers) and e.indices != here for e in touched):
             return False
     return True

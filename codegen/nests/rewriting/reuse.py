@@ -14,7 +14,6 @@ from outpace.codegen.nests.ir import (
     Allocate,
     Array,
     Expression,
-    Load,
     Nest,
     Position,
     Program,
@@ -79,5 +78,5 @@ def _way_to(store: Store, body: Body) -> tuple[list[Nest], list[Statement]]:
 
 def _accesses(body: Sequence[Statement], array: str) -> list[tuple[Expression, ...]]:
     """Indices at which a block touches an array."""
-    touched: list[Load | Store] = [*walk.loads(body), *walk.stores(body)]
+    touched = walk.accesses(body)
     return [access.indices for access in touched if access.array == array]

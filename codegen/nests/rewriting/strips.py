@@ -167,7 +167,7 @@ def _kind(body: Body, lane: str, *, has_arrays: bool) -> Lanes:
     """Where lanes find what they touch in their loops."""
     loops = _loops(body)
     moving = {loop.name for loop in loops}
-    touched: list[Load | Store] = [*walk.loads(loops), *walk.stores(loops)]
+    touched = walk.accesses(loops)
     apart = together = 0
     for e in touched:
         names = [walk.names_in(index) for index in e.indices]

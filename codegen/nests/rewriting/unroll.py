@@ -165,7 +165,7 @@ class _Parts:
 
 def _constant_axes(program: Program, array: Array) -> tuple[int, ...]:
     """Short axes of a temporary at which every index is a constant; one axis at least stays."""
-    touched: list[Load | Store] = [*walk.loads(program.body), *walk.stores(program.body)]
+    touched = walk.accesses(program.body)
     own = [e.indices for e in touched if e.array == array.name]
     found = tuple(
         k

@@ -21,8 +21,6 @@ from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, walk
 from outpace.codegen.nests.ir import (
     Constant,
-    Expression,
-    Load,
     Loop,
     Nest,
     Position,
@@ -148,11 +146,7 @@ def _exchanged(body: Body, names: tuple[str, ...]) -> Body:
 def _later(s: Statement, name: str) -> Statement:
     """The statement as the next iteration of a loop has it."""
     values = {name: affine.plus(affine.symbol(name), affine.ONE)}
-
-    def change(e: Expression) -> Expression:
-        return Position(affine.substituted(e.value, values)) if isinstance(e, Position) else e
-
-    (moved,) = walk.with_expressions((s,), change)
+    (moved,) = walk.with_expressions((s,), walk.substituting(values))
     return moved
 
 
@@ -188,7 +182,7 @@ def _with_accesses(
     if set(low.names) & moving or any(_is_sum(s) for s in walk.statements(body)):
         return None
     accesses = set()
-    touched: list[Load | Store] = [*walk.loads(body), *walk.stores(body)]
+    touched = walk.accesses(body)
     for e in touched:
         if e.array not in written:
             continue
