@@ -20,12 +20,9 @@ from outpace.errors import EnvironmentError_
 from outpace.tuner.isolation.child import Child, namespaces_refused
 from outpace.tuner.isolation.sandbox import Layers, Limits, confine
 from outpace.tuner.isolation.view import (
-    DEVICES,
     View,
     gpu_devices,
-    gpu_paths,
     module_path,
-    outermost,
     readable_paths,
 )
 
@@ -73,11 +70,9 @@ def driver_fails(layers: Layers) -> str | None:
     with tempfile.TemporaryDirectory() as name, tempfile.TemporaryFile() as log:
         scratch = Path(name).resolve() / "scratch"
         scratch.mkdir()
-        readable = outermost([*readable_paths(), *gpu_paths()])
-        devices = gpu_devices()
         where = (str(scratch.parent), str(scratch), None)
-        view = View(readable, *where, building=False, devices=(*DEVICES, *devices))
-        task = {"view": asdict(view), "layers": asdict(layers), "gpu": devices}
+        view = View(readable_paths(), *where, building=False).with_gpu()
+        task = {"view": asdict(view), "layers": asdict(layers), "gpu": gpu_devices()}
         code = _SPAWN.format(repr(json.dumps(task)), path=list(module_path()))
         try:
             child = Child(

@@ -23,9 +23,7 @@ from outpace.tuner.isolation.view import (
     DEVICES,
     View,
     gpu_devices,
-    gpu_paths,
     module_path,
-    outermost,
     readable_paths,
 )
 
@@ -84,26 +82,25 @@ def setup_of(
         build.mkdir(exist_ok=True, mode=0o700)
     seen = str(build) if build.is_dir() else None
     language = language_named(variant.draft.language)
+    view = View(readable_paths(), str(folder), str(scratch), seen, building)
     setup: dict[str, Any] = {
         "kind": "build" if building else "kernel",
         "source": str(folder / f"draft{language.suffix}"),
         "language": language.name,
         "contract": encode(contract).decode(),
-        "view": asdict(View(readable_paths(), str(folder), str(scratch), seen, building)),
+        "view": asdict(view),
         "devices": DEVICES,
         "layers": asdict(layers_wanted()),
         "programs": building and not language.runs_to_build,
     }
-    return setup | _with_gpu(setup["view"]) if language.name in ON_A_GPU and not building else setup
+    return setup | _with_gpu(view) if language.name in ON_A_GPU and not building else setup
 
 
-def _with_gpu(view: dict[str, Any]) -> dict[str, Any]:
+def _with_gpu(view: View) -> dict[str, Any]:
     """What is different for a process that runs kernels on a GPU."""
-    devices = gpu_devices()
-    readable = outermost([*view["readable"], *gpu_paths()])
     return {
-        "gpu": devices,
-        "view": {**view, "readable": readable, "devices": (*DEVICES, *devices)},
+        "gpu": gpu_devices(),
+        "view": asdict(view.with_gpu()),
         "layers": asdict(gpu_layers()),
         "limits": asdict(GPU_LIMITS),
     }

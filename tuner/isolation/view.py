@@ -10,7 +10,7 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from outpace import environment
@@ -67,6 +67,11 @@ class View:
         if self.building and self.build is not None:
             return self.scratch, self.build
         return (self.scratch,)
+
+    def with_gpu(self) -> View:
+        """The same, and what the driver of a GPU needs."""
+        readable = outermost([*self.readable, *gpu_paths()])
+        return replace(self, readable=readable, devices=(*self.devices, *gpu_devices()))
 
 
 def module_path() -> tuple[str, ...]:
