@@ -7,7 +7,9 @@ from math import log
 from typing import Protocol, TypeVar
 
 from outpace.codegen.dims import sizes_text
-from outpace.model import Evidence, Promotion
+from outpace.codegen.domain import allows
+from outpace.kernels.arguments import Unfit
+from outpace.model import Contract, Evidence, Promotion
 
 
 class Promoted(Protocol):
@@ -30,6 +32,35 @@ def _is_near(confirmed: int, size: int) -> bool:
     if confirmed == 0 or (confirmed < 0) != (size < 0):
         return size == confirmed
     return abs(confirmed) <= 2 * abs(size) and abs(size) <= 2 * abs(confirmed)
+
+
+def usable(
+    contract: Contract, promoted: Sequence[P], sizes: Mapping[str, int]
+) -> list[tuple[P, Evidence]]:
+    """What was confirmed near these sizes, where the reference did not raise; at least one.
+
+    Args:
+        contract: Of the reference.
+        promoted: What there is.
+        sizes: Every dim and every int argument of a call.
+
+    Raises:
+        Unfit: There is none, or the sizes are outside the domain.
+    """
+    if not allows(contract, sizes):
+        raise Unfit(f"size {sizes_text(sizes)} is outside the domain `{contract.where}`")
+    near = [
+        (one, evidence)
+        for one in promoted
+        for evidence in one.promotion.evidence
+        if covers(evidence.workload.sizes, sizes)
+    ]
+    if not near:
+        raise Unfit(outside(sizes, promoted))
+    found = [pair for pair in near if not is_refused(pair[0].promotion, sizes)]
+    if not found:
+        raise Unfit(f"the reference raised at size {sizes_text(sizes)} while it was judged")
+    return found
 
 
 def nearest(found: Sequence[tuple[P, Evidence]], sizes: Mapping[str, int]) -> tuple[P, Evidence]:

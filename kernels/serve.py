@@ -15,8 +15,7 @@ import numpy as np
 
 from outpace.codegen.abi import as_results, bind_sizes, output_shapes, slots
 from outpace.codegen.contract import size_names
-from outpace.codegen.dims import bind_shapes, sizes_text
-from outpace.codegen.domain import allows
+from outpace.codegen.dims import bind_shapes
 from outpace.codegen.reference import Reference
 from outpace.codegen.structured import put_together, taken_apart
 from outpace.errors import ContractError
@@ -33,7 +32,7 @@ from outpace.kernels.arguments import (
 from outpace.kernels.dispatcher import Dispatcher, Entry, Key, Returns, generate, is_size
 from outpace.kernels.forking import GUARD
 from outpace.kernels.languages.base import Kernel
-from outpace.kernels.nearness import covers, is_refused, nearest, outside
+from outpace.kernels.nearness import nearest, usable
 from outpace.kernels.promotions import PromotionWarning, StoredPromotion
 from outpace.kernels.unpacking import adopting_fields, declined, unpacking
 from outpace.model import Contract, Evidence, Promotion, Variant
@@ -311,24 +310,12 @@ class Server:
         Raises:
             Unfit: There is none.
         """
-        if not allows(self.contract, sizes):
-            raise Unfit(f"size {sizes_text(sizes)} is outside the domain `{self.contract.where}`")
-        near = [
-            (served, evidence)
-            for served in self._offer.served
-            for evidence in served.promotion.evidence
-            if covers(evidence.workload.sizes, sizes)
-        ]
-        if not near:
-            raise Unfit(outside(sizes, self._offer.served))
-        usable = [pair for pair in near if not is_refused(pair[0].promotion, sizes)]
-        if not usable:
-            raise Unfit(f"the reference raised at size {sizes_text(sizes)} while it was judged")
+        found = usable(self.contract, self._offer.served, sizes)
         if GUARD.threads_lost:
-            usable = [pair for pair in usable if not pair[0].threaded]
-        if not usable:
+            found = [pair for pair in found if not pair[0].threaded]
+        if not found:
             raise Unfit("this process was forked from one that had run a threaded kernel")
-        return nearest(usable, sizes)
+        return nearest(found, sizes)
 
 
 # --- What can be served -------------------------------------------------------------------------

@@ -15,15 +15,14 @@ import numpy as np
 
 from outpace.codegen.abi import output_shapes
 from outpace.codegen.contract import size_names
-from outpace.codegen.dims import bind_shapes, sizes_text
-from outpace.codegen.domain import allows
+from outpace.codegen.dims import bind_shapes
 from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, OutpaceError
 from outpace.kernels import builds, usage
 from outpace.kernels.arguments import Unfit, fit_scalar
 from outpace.kernels.gpu.calling import device_array
 from outpace.kernels.languages.base import BuildError, InvalidDraft, Kernel
-from outpace.kernels.nearness import covers, is_refused, nearest, outside
+from outpace.kernels.nearness import nearest, usable
 from outpace.kernels.promotions import StoredPromotion
 from outpace.model import Evidence
 
@@ -111,7 +110,7 @@ class DeviceServer:
         mutated = [i for i, a in enumerate(self._contract.arguments) if a.mutated]
         _refuse_overlap(inputs, mutated)
         sizes = self._sizes(inputs)
-        stored, evidence = self._nearest(sizes)
+        stored, evidence = nearest(usable(self._contract, self._stored, sizes), sizes)
         return _Call(stored, evidence, sizes, inputs)
 
     def _sizes(self, inputs: Sequence[Any]) -> dict[str, int]:
@@ -125,23 +124,6 @@ class DeviceServer:
         except ContractError as error:
             raise Unfit(str(error)) from error
         return {name: bound[name] for name in size_names(self._contract)}
-
-    def _nearest(self, sizes: Mapping[str, int]) -> tuple[StoredPromotion, Evidence]:
-        if not allows(self._contract, sizes):
-            where = self._contract.where
-            raise Unfit(f"size {sizes_text(sizes)} is outside the domain `{where}`")
-        near = [
-            (stored, evidence)
-            for stored in self._stored
-            for evidence in stored.promotion.evidence
-            if covers(evidence.workload.sizes, sizes)
-        ]
-        if not near:
-            raise Unfit(outside(sizes, self._stored))
-        usable = [pair for pair in near if not is_refused(pair[0].promotion, sizes)]
-        if not usable:
-            raise Unfit(f"the reference raised at size {sizes_text(sizes)} while it was judged")
-        return nearest(usable, sizes)
 
     def _kernel(self, stored: StoredPromotion, sizes: Mapping[str, int]) -> Kernel:
         key = str(stored.path)
