@@ -334,11 +334,13 @@ def _measure(
     batch = plan.batch(contract, expected_seconds)
     pairs = plan.pairs(batch, expected_seconds)
     charge = baseline.allocation_seconds(plan.workload.sizes)
-    rows, orders = _timed_pairs(checked, running, batch, pairs, [baseline, *workers])
+    contenders = (baseline, *workers)
+    rows, orders = _timed_pairs(checked, running, batch, pairs, contenders)
     conditions = watch.conditions()
     _refuse_absurd(checked.reference, plan, [row[1] for row in rows])
     charge = 0.5 * (charge + baseline.allocation_seconds(plan.workload.sizes))
-    rows = [(row[0], *(t + charge for t in row[1:])) for row in rows]
+    charges = [0.0 if one.allocates else charge for one in contenders]
+    rows = [tuple(map(sum, zip(row, charges, strict=True))) for row in rows]
     ratios = [median(row[other] / row[1] for row in rows) for other in range(len(rows[0]))]
     running.ratios.append(ratios[0])
     for collected, ratio in zip(running.rival_ratios.values(), ratios[2:], strict=True):
@@ -348,7 +350,7 @@ def _measure(
     least = least_ratio(conditions, THRESHOLD)
     running.wins.append(all(ratio > least for ratio in (ratios[0], *ratios[2:])))
     if batch > 1:
-        alone, _ = _timed_pairs(checked, running, 1, PAIRS_ALONE, [baseline, *workers])
+        alone, _ = _timed_pairs(checked, running, 1, PAIRS_ALONE, contenders)
         # A busy machine slows long requests down more than short ones, the reference's most.
         share = 1.0 - 1.0 / ratios[0]
         running.saved_in_batches.append(

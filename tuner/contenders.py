@@ -35,6 +35,11 @@ class Runner(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
     @property
+    def allocates(self) -> bool:
+        """Whether its calls make their outputs; others are charged with their allocation."""
+        ...
+
+    @property
     def everyone(self) -> tuple[int, ...]:
         """Numbers of all its processes, as the judge sees them."""
         ...

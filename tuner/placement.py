@@ -48,6 +48,17 @@ def aside() -> Iterator[None]:
         os.sched_setaffinity(0, cores)
 
 
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Processes that are started meanwhile have the first core alone, and see no other."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
 def pin(pid: int, place: int) -> None:
     """Keep a process with all its threads, now and later, on one of the allowed cores.
 

@@ -360,6 +360,11 @@ class Worker:
         return float(self._ask({"do": "allocate", "arrays": arrays}, limit)["seconds"])
 
     @property
+    def allocates(self) -> bool:
+        """Whether its calls make their outputs, as those of the reference do."""
+        return self._is_reference
+
+    @property
     def everyone(self) -> tuple[int, ...]:
         """Of the one process, as the judge sees it."""
         return (self._child.pid,)

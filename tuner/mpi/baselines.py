@@ -1,7 +1,8 @@
 """What programs for ranks must beat on the same cores: the best serial and the best threaded form.
 
 Promotions that stand take part; beside them the built-in drafter's drafts in C and Numba are
-explored for a while, apart with one thread and with several.
+explored for a while, apart with one thread and with several. Where none with one thread is right,
+as for a product or a transform, the reference on one core stands for it.
 """
 
 from __future__ import annotations
@@ -9,18 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
+from pathlib import Path
+from typing import Self
 
 import msgspec
 
 from outpace.codegen.drafters import drafter_named
 from outpace.codegen.drafters.base import DraftingTask
 from outpace.codegen.nests.c.parameters import PARALLEL
+from outpace.codegen.reference import Reference
 from outpace.kernels.languages import languages_here
-from outpace.model import Draft, Variant
+from outpace.model import Contract, Draft, Provenance, Variant
 from outpace.tuner.campaign import Budget, Campaign
-from outpace.tuner.contenders import Against, Contender
+from outpace.tuner.contenders import Against, Batches, Contender, Runner
 from outpace.tuner.evaluate import Evaluation
 from outpace.tuner.events import Message
+from outpace.tuner.placement import on_one_core
+from outpace.tuner.plan import reference_worker
+from outpace.tuner.process import capacity_for
 
 DRAFTER = "builtin, against ranks"
 """Name of the campaign that looks for baselines."""
@@ -36,12 +43,32 @@ class Baselines:
     """The fastest variants with one thread and with several.
 
     Attributes:
-        at: By workload name; empty where no variant was right.
-        serial: The best serial one over all workloads, or None.
+        at: By workload name; the serial one is the reference on one core if no variant was right.
+        serial: The best serial variant over all workloads, or None.
     """
 
     at: Mapping[str, Mapping[Against, Contender]]
     serial: Variant | None
+
+
+@dataclass(frozen=True)
+class ReferenceOnOneCore(Contender):
+    """The reference in a process that has one core, for BLAS too."""
+
+    reference: Reference
+
+    @classmethod
+    def of(cls, reference: Reference, seconds: dict[str, float]) -> Self:
+        """With its rough times by workload name."""
+        told = Provenance("user", "the reference on one core")
+        closure = reference.closure
+        draft = Draft("python", closure.functions[closure.name], provenance=told)
+        return cls(Variant(draft), Path(), seconds, reference)
+
+    def start(self, contract: Contract, batches: Batches) -> Runner:
+        """As of a contender."""
+        with on_one_core():
+            return reference_worker(self.reference, capacity_for(contract, batches))
 
 
 def is_threaded(variant: Variant) -> bool:
@@ -75,7 +102,8 @@ def _fastest(campaign: Campaign, workload: str) -> dict[Against, Contender]:
         # What an earlier run has screened is built again when it is needed.
         if kind not in found and campaign.evaluator.rebuild(one) is None:
             found[kind] = one.contender
-    return found
+    on_all_cores = {plan.workload.name: plan.reference_seconds for plan in campaign.plans}
+    return {Against.SERIAL: ReferenceOnOneCore.of(campaign.reference, on_all_cores), **found}
 
 
 def _with_threads(draft: Draft, *, threaded: bool) -> list[Draft]:

@@ -38,10 +38,14 @@ class RankTimes:
 
     @property
     def threaded_efficiency(self) -> float | None:
-        """The same of the best threaded variant on as many cores."""
-        if self.over_serial is None or self.over_threaded is None:
+        """The same of the best threaded variant on as many cores.
+
+        Where there is none that is of the reference, whose libraries may have threads of their own.
+        """
+        if self.over_serial is None:
             return None
-        return self.over_serial.median / self.over_threaded.median / self.ranks
+        threaded = self.over_threaded or self.over_reference
+        return self.over_serial.median / threaded.median / self.ranks
 
     @property
     def sentence(self) -> str:

@@ -78,6 +78,11 @@ class TimedRanks(Ranks):
         self._pause()
 
     @property
+    def allocates(self) -> bool:
+        """They write where they are asked to."""
+        return False
+
+    @property
     def everyone(self) -> tuple[int, ...]:
         """Of the ranks and of all that `mpiexec` has started besides them."""
         return tuple(self.job.processes().values())

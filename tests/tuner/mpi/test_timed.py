@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from jaxtyping import Float64
 from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from planted_drafts import planted
 from planted_drafts import referenced as planted_reference
-from ranked_references import bent
+from ranked_references import bent, quick
 
 from outpace.cli.app import app
 from outpace.codegen.inputs import Case, draw_inputs
+from outpace.codegen.reference import Reference, ReferenceOptions
 from outpace.kernels import promotions as store
 from outpace.kernels.languages.mpi import MPI
 from outpace.kernels.target import current_target
@@ -28,7 +31,7 @@ from outpace.tuner.events import QUIET
 from outpace.tuner.gate import Gate
 from outpace.tuner.journal import AlphaLedger
 from outpace.tuner.mpi import campaign, ranks, tuning
-from outpace.tuner.mpi.baselines import Baselines
+from outpace.tuner.mpi.baselines import Baselines, ReferenceOnOneCore
 from outpace.tuner.mpi.timed import RankContender
 from outpace.tuner.numerics.selfcheck import check_reference
 from outpace.tuner.plan import make_plan
@@ -67,6 +70,11 @@ def later(u, out):
 def run(comm, u, out):
     threading.Thread(target=later, args=(u, out)).start()
 """
+SLOW = """
+def run(comm, u, out):
+    for i in range(u.size):
+        out[i] = (0.5 * u[i] + 1.0) * u[i] - 0.25
+"""
 INPUT = """
 def run(comm, u, out):
     out[:] = (0.5 * u + 1.0) * u - 0.25
@@ -89,6 +97,7 @@ class Idle:
     """Processes that are never asked for anything."""
 
     grade = Grade.B
+    allocates = False
     everyone = (1, 2, 3)
 
     def __enter__(self):
@@ -278,6 +287,39 @@ def test_ranks_without_cores_are_checked_and_not_timed(monkeypatch):
     result = tuning.judge_for_ranks(REFERENCE, draft(GOOD), (3,), tuning.Options())
     assert result.verdict is Status.CHECKED
     assert "programs for 3 ranks are checked and not timed" in result.notes[-1]
+
+
+def cores_at_hand(u: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+    """As many elements as given, each the number of cores that the process sees."""
+    return np.full_like(u, len(os.sched_getaffinity(0)))
+
+
+def test_the_reference_on_one_core_sees_no_other():
+    reference = Reference(cores_at_hand, ReferenceOptions(workloads={"only": {"n": 4}}))
+    alone = ReferenceOnOneCore.of(reference, {})
+    cores = os.sched_getaffinity(0)
+    with alone.start(reference.contract, [(1, {"n": 4})]) as worker:
+        assert worker.allocates
+        worker.prepare([Call({"n": 4}, {"u": np.zeros(4)})])
+        worker.run(60.0)
+        worker.publish()
+        assert worker.results()[0].tolist() == [1.0] * 4
+    assert os.sched_getaffinity(0) == cores
+
+
+def test_a_program_slower_than_the_reference_is_measured(monkeypatch):
+    alone = {Against.SERIAL: ReferenceOnOneCore.of(quick.reference, {"only": 1e-3})}
+    found = Baselines({"only": alone}, None)
+    monkeypatch.setattr(tuning, "find_baselines", lambda _: found)
+    monkeypatch.setattr(tuning, "RANKS", (2,))
+    monkeypatch.setattr(tuning, "PROGRAMS", 1)
+    monkeypatch.setattr(tuning, "promising", lambda *_: [Variant(draft(SLOW))])
+    result = tuning.tune_on_ranks(quick.reference, (2,), tuning.Options())
+    assert result.promotion is None
+    (measured,) = result.measured
+    assert measured.status is Status.NOT_FASTER
+    assert 0 < measured.efficiency < measured.threaded_efficiency
+    assert "of the best serial variant" in measured.sentence
 
 
 @pytest.mark.usefixtures("unrivalled")
