@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from outpace.codegen.constants import UNPARSABLE, with_constants
 from outpace.codegen.drafters.builtin import c_forms, numba_forms
@@ -119,8 +119,37 @@ def _serial(variant: Variant) -> Mapping[str, Scalar]:
     return variant.params if off is None else {**variant.params, PARALLEL: off}
 
 
+def is_parallel(source: str) -> bool:
+    """Whether some function of a Numba module has `parallel=True` in its decorator.
+
+    Raises:
+        DraftError: It does not parse.
+    """
+    return any(isinstance(node, ast.keyword) for node in _switches(source))
+
+
 def _one_thread(source: str) -> str:
     """The module with `parallel=True` of its decorators switched off, to stand in a program.
+
+    Raises:
+        DraftError: It does not parse.
+    """
+    lines = source.encode().split(b"\n")  # columns count bytes
+    found = []
+    for node in _switches(source):
+        if isinstance(node, ast.keyword):
+            value = node.value
+            found.append((value.lineno - 1, value.col_offset, value.end_col_offset))
+        else:
+            last = node.end_lineno or node.lineno
+            lines[node.lineno - 1 : last] = [b""] * (last - node.lineno + 1)
+    for row, start, end in sorted(found, reverse=True):
+        lines[row] = lines[row][:start] + b"False" + lines[row][end:]
+    return b"\n".join(lines).decode()
+
+
+def _switches(source: str) -> Iterator[ast.keyword | ast.ImportFrom]:
+    """Every `parallel=True`, and imports from the future, which stand at the top of a module only.
 
     Raises:
         DraftError: It does not parse.
@@ -129,14 +158,9 @@ def _one_thread(source: str) -> str:
         tree = ast.parse(source)
     except UNPARSABLE as error:
         raise DraftError(f"the local kernel is no Python: {error}") from error
-    lines = source.encode().split(b"\n")  # columns count bytes
-    found = []
     for node in ast.walk(tree):
         match node:
-            case ast.keyword(arg="parallel", value=ast.Constant(value=True) as value):
-                found.append((value.lineno - 1, value.col_offset, value.end_col_offset))
-            case ast.ImportFrom(module="__future__", lineno=first, end_lineno=last):
-                lines[first - 1 : last] = [b""] * ((last or first) - first + 1)
-    for row, start, end in sorted(found, reverse=True):
-        lines[row] = lines[row][:start] + b"False" + lines[row][end:]
-    return b"\n".join(lines).decode()
+            case ast.keyword(arg="parallel", value=ast.Constant(value=True)):
+                yield node
+            case ast.ImportFrom(module="__future__"):
+                yield node

@@ -17,6 +17,7 @@ import msgspec
 
 from outpace.codegen.drafters import drafter_named
 from outpace.codegen.drafters.base import DraftingTask
+from outpace.codegen.mpi.local import is_parallel
 from outpace.codegen.nests.c.parameters import PARALLEL
 from outpace.codegen.reference import Reference
 from outpace.kernels.languages import languages_here
@@ -72,8 +73,12 @@ class ReferenceOnOneCore(Contender):
 
 
 def is_threaded(variant: Variant) -> bool:
-    """Whether a built-in variant runs on several threads."""
-    return bool(variant.params.get(PARALLEL) or variant.draft.flags.get("parallel"))
+    """Whether a built-in variant in C or Numba runs on several threads."""
+    return bool(variant.params.get(PARALLEL)) or _is_parallel(variant.draft)
+
+
+def _is_parallel(draft: Draft) -> bool:
+    return draft.language == "numba" and is_parallel(draft.source)
 
 
 def find_baselines(campaign: Campaign) -> Baselines:
@@ -110,7 +115,7 @@ def _with_threads(draft: Draft, *, threaded: bool) -> list[Draft]:
     """The draft with threads or without, if it can be had so."""
     choices = next((p.values for p in draft.parameters if p.name == PARALLEL), None)
     if choices is None:
-        return [draft] if bool(draft.flags.get("parallel")) is threaded else []
+        return [draft] if _is_parallel(draft) is threaded else []
     kept = tuple(value for value in choices if bool(value) is threaded)
     parameters = tuple(
         msgspec.structs.replace(p, values=kept) if p.name == PARALLEL else p

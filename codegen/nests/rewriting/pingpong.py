@@ -1,23 +1,30 @@
 """Replace `copy = f(u); u[interior] = copy` in a time loop by two buffers that change places.
 
 NumPy evaluates the right side before it stores, so an in-place stencil sweep needs a temporary and
-a second pass. When that store is all that writes `u` in the loop, the rest of `u` never changes,
-and a second buffer that starts as a copy of `u` can take the new values at once.
+a second pass. A person writes it as `old = u.copy(); u[interior] = f(old)`, with a pass before. If
+every step writes anew all that the loop ever writes of `u`, a second buffer that starts as a copy
+of `u` can take the new values at once, those of its borders among them (see `renewal`).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, walk
 from outpace.codegen.nests.ir import (
     Allocate,
+    Apply,
     Array,
+    Constant,
     Expression,
+    If,
+    Jump,
     Load,
     Loop,
     Nest,
+    Op,
     Position,
     Program,
     Range,
@@ -27,56 +34,167 @@ from outpace.codegen.nests.ir import (
 )
 from outpace.codegen.nests.lifting.results import renamed
 from outpace.codegen.nests.rewriting.fuse import temporaries, without_unused
+from outpace.codegen.nests.rewriting.renewal import least_extent
 
 Body = tuple[Statement, ...]
 
 
+@dataclass(frozen=True)
+class _Sweep:
+    """An array that a loop renews in every step, and how.
+
+    Attributes:
+        target: The array.
+        copy: Name of the temporary that goes with it.
+        update: The nest that writes the new values.
+        first: Where in the loop the temporary is made.
+        second: Where in the loop the array is written.
+        least: Extents of the array from which on two buffers may be used.
+    """
+
+    target: Array
+    copy: str
+    update: Nest
+    first: int
+    second: int
+    least: int
+
+
 def ping_ponged(program: Program) -> Program:
-    """The program with two buffers wherever the pattern occurs at its top level."""
-    body: list[Statement] = []
-    for place, s in enumerate(program.body):
-        found = _pattern(program, s) if isinstance(s, Loop) else None
-        if isinstance(s, Loop) and found is not None:
-            body += _rewritten(program, s, *found)
-            program = replace(program, body=(*body, *program.body[place + 1 :]))
-        else:
-            body.append(s)
-    return without_unused(replace(program, body=tuple(body)))
+    """The program with two buffers wherever the pattern occurs."""
+    done: list[Loop] = []
+    while (changed := _once(program, done)) is not None:
+        program = changed
+    return without_unused(program)
 
 
-def _pattern(program: Program, loop: Loop) -> tuple[int, Array] | None:
-    """Where in the loop the two nests begin, and the array that they update."""
-    shapes = _shapes(program)
-    for place, (first, second) in enumerate(zip(loop.body, loop.body[1:], strict=False)):
-        new, back = _single_store(first), _single_store(second)
-        if new is None or back is None or not isinstance(back.value, Load):
-            continue
-        copy, target = new.array, back.array
-        accesses = [e.array for e in walk.loads(program.body)].count(copy)
-        written = [s.array for s in walk.stores(loop.body)].count(target)
-        later = loop.body[place + 2 :]
-        if (
-            copy in temporaries(program.body)
-            and any(e.array == target for e in walk.loads([first]))
-            and accesses == 1
-            and back.value.array == copy
-            and back.value.indices == _here(second)
-            and new.indices == _here(first)
-            and _extents(first) == _extents(second)
-            and written == 1
-            and not _moves(loop, second, back)
-            and target in shapes
-            and not any(
-                isinstance(s, Rebind) and target in s.targets for s in walk.statements(later)
-            )
-        ):
-            return place, shapes[target]
+def _once(program: Program, done: list[Loop]) -> Program | None:
+    """With one more loop changed, if there is one; a changed one may stay for small extents."""
+    is_done = False
+
+    def block(body: Body) -> Body:
+        nonlocal is_done
+        result: list[Statement] = []
+        for s in body:
+            is_open = isinstance(s, Loop) and not is_done and s not in done
+            found = _sweep(program, s) if isinstance(s, Loop) and is_open else None
+            if isinstance(s, Loop) and found is not None:
+                is_done = True
+                done.append(s)
+                result += _rewritten(program, s, found)
+            else:
+                result.append(s if isinstance(s, Nest) else walk.with_blocks(s, block))
+        return tuple(result)
+
+    changed = replace(program, body=block(program.body))
+    return changed if is_done else None
+
+
+# --- Finding ------------------------------------------------------------------------------------
+
+
+def _sweep(program: Program, loop: Loop) -> _Sweep | None:
+    """The first array that the loop sweeps over."""
+    targets, copies = _shapes(program), temporaries(program.body)
+    for second, s in enumerate(loop.body):
+        for first in range(second - 1, -1, -1):
+            made = _single_store(loop.body[first])
+            back = _single_store(s)
+            if made is None or back is None or made.array not in copies:
+                continue
+            if back.array not in targets or back.array == made.array:
+                continue
+            target = targets[back.array]
+            update = _stored_back(program, loop, first, second)
+            update = update or _from_copy(loop, first, second, target)
+            if update is None:
+                continue
+            least = _least(program, loop, second, update, target)
+            if least is not None:
+                return _Sweep(target, made.array, update, first, second, least)
     return None
 
 
-def _moves(loop: Loop, nest: Statement, back: Store) -> bool:
+def _stored_back(program: Program, loop: Loop, first: int, second: int) -> Nest | None:
+    """`copy = f(u); u[interior] = copy`, next to each other, as one nest that stores into `u`."""
+    before, after = loop.body[first], loop.body[second]
+    new, back = _single_store(before), _single_store(after)
+    if not isinstance(before, Nest) or not isinstance(after, Nest) or second != first + 1:
+        return None
+    if new is None or back is None:
+        return None
+    reads = [e.array for e in walk.loads(program.body)].count(new.array)
+    is_pattern = (
+        reads == 1
+        and isinstance(back.value, Load)
+        and back.value.array == new.array
+        and back.value.indices == _here(after)
+        and new.indices == _here(before)
+        and _extents(before) == _extents(after)
+        and any(e.array == back.array for e in walk.loads([before]))
+    )
+    if not is_pattern:
+        return None
+    names = {
+        b.name: affine.symbol(a.name) for a, b in zip(before.ranges, after.ranges, strict=True)
+    }
+    indices = tuple(walk.shifted(i, names) for i in back.indices)
+    return replace(before, body=(Store(back.array, indices, new.value),))
+
+
+def _from_copy(loop: Loop, first: int, second: int, target: Array) -> Nest | None:
+    """`old = u.copy()`, and later `u[interior] = f(old)`, which reads `old` in place of `u`."""
+    before, after = loop.body[first], loop.body[second]
+    made, update = _single_store(before), _single_store(after)
+    if not isinstance(before, Nest) or not isinstance(after, Nest):
+        return None
+    if made is None or update is None or not isinstance(made.value, Load):
+        return None
+    between = loop.body[first + 1 : second]
+    touched = [s.array for s in walk.stores(between)]
+    is_pattern = (
+        made.value.array == target.name
+        and tuple(_extents(before)) == target.shape
+        and made.indices == made.value.indices == _here(before)
+        and target.name not in touched
+        and made.array not in touched
+        and made.array not in {e.array for e in walk.loads(loop.body[: first + 1])}
+        and [s.array for s in walk.stores(loop.body)].count(made.array) == 1
+        and any(e.array == made.array for e in walk.loads([after]))
+        and not any(isinstance(s, Rebind) for s in walk.statements(between))
+    )
+    return after if is_pattern else None
+
+
+def _least(program: Program, loop: Loop, second: int, update: Nest, target: Array) -> int | None:
+    """Extents from which on each step writes anew what the loop writes of the array."""
+    name = target.name
+    rest = [*loop.body[:second], *loop.body[second + 1 :]]
+    later = [s for s in loop.body[second + 1 :] if name in _touched([s])]
+    if name in {s.array for s in walk.stores(loop.body[:second])}:
+        return None
+    if any(isinstance(s, Rebind) and name in s.targets for s in walk.statements(rest)):
+        return None
+    if _moves(loop, update):
+        return None
+    if name not in {s.array for s in walk.stores(later)}:
+        return 0
+    if any(isinstance(s, Jump) for s in walk.statements(loop.body)):
+        return None
+    plain = [s for s in later if isinstance(s, Nest | Store)]
+    sizes = {size.name for size in program.sizes}
+    return least_extent(update, plain, target, sizes) if len(plain) == len(later) else None
+
+
+def _touched(body: Iterable[Statement]) -> set[str]:
+    body = tuple(body)
+    return {e.array for e in walk.loads(body)} | {s.array for s in walk.stores(body)}
+
+
+def _moves(loop: Loop, nest: Nest) -> bool:
     """Whether the region that is stored changes from one iteration to the next."""
-    assert isinstance(nest, Nest)
+    back = _single_store(nest)
+    assert back is not None
     varying = walk.scalars_written([loop]) - {r.name for r in nest.ranges}
     used = {n for r in nest.ranges for n in r.extent.names}
     for index in back.indices:
@@ -105,42 +223,49 @@ def _single_store(s: Statement) -> Store | None:
     return None
 
 
-def _here(s: Statement) -> tuple[Expression, ...]:
-    assert isinstance(s, Nest)
+def _here(s: Nest) -> tuple[Expression, ...]:
     return tuple(Position(affine.symbol(r.name)) for r in s.ranges)
 
 
-def _extents(s: Statement) -> list[Affine]:
-    assert isinstance(s, Nest)
+def _extents(s: Nest) -> list[Affine]:
     return [r.extent for r in s.ranges]
 
 
-def _rewritten(program: Program, loop: Loop, place: int, target: Array) -> Body:
+# --- Rewriting ----------------------------------------------------------------------------------
+
+
+def _rewritten(program: Program, loop: Loop, sweep: _Sweep) -> Body:
     """The loop with two buffers; an output takes part through a local copy."""
+    target = sweep.target
     old = replace(target, name=walk.unused_prefix(program, f"{target.name}_old"))
     new = replace(target, name=walk.unused_prefix(program, f"{target.name}_new"))
-    first, second = loop.body[place], loop.body[place + 1]
-    store, back = _single_store(first), _single_store(second)
-    assert isinstance(first, Nest)
-    assert isinstance(second, Nest)
+    store = _single_store(sweep.update)
     assert store is not None
-    assert back is not None
-    names = {
-        b.name: affine.symbol(a.name) for a, b in zip(first.ranges, second.ranges, strict=True)
-    }
-    indices = tuple(walk.shifted(i, names) for i in back.indices)
-    update = replace(first, body=(Store(new.name, indices, store.value),))
-    body = renamed((*loop.body[:place], update, *loop.body[place + 2 :]), target.name, old.name)
+    update = replace(sweep.update, body=(replace(store, array=new.name),))
     swap = Rebind((old.name, new.name), (new.name, old.name))
-    cut = place + 1
-    return (
+    before = (*loop.body[: sweep.first], *loop.body[sweep.first + 1 : sweep.second], update)
+    # What the temporary held is in the older buffer, which has another name after the exchange.
+    after = renamed(loop.body[sweep.second + 1 :], sweep.copy, new.name)
+    body = (*renamed(before, sweep.copy, old.name), swap, *after)
+    buffered: Body = (
         Allocate(old),
         Allocate(new),
         _copied(target, target.name, old.name),
         _copied(target, target.name, new.name),
-        replace(loop, body=(*body[:cut], swap, *body[cut:])),
+        replace(loop, body=renamed(body, target.name, old.name)),
         _copied(target, old.name, target.name),
     )
+    if not sweep.least:
+        return buffered
+    large = [
+        Apply(Op.GREATER_EQUAL, (Position(extent), Constant(sweep.least, "int64")), "bool")
+        for extent in target.shape
+        if extent.terms
+    ]
+    condition: Expression = large[0]
+    for one in large[1:]:
+        condition = Apply(Op.LOGICAL_AND, (condition, one), "bool")
+    return (*buffered[:2], If(condition, buffered[2:], (loop,)))
 
 
 def _copied(shape: Array, source: str, target: str) -> Nest:

@@ -59,8 +59,9 @@ def test_threads_are_in_flags_or_parameters():
     threaded = Draft("c", "", (Parameter("PARALLEL", (1, 0)),))
     assert is_threaded(Variant(threaded, {"PARALLEL": 1}))
     assert not is_threaded(Variant(threaded, {"PARALLEL": 0}))
-    assert is_threaded(Variant(Draft("numba", "", flags={"parallel": True})))
-    assert not is_threaded(Variant(Draft("numba", "", flags={"parallel": False})))
+    source = "import numba\n\n\n@numba.njit({options})\ndef kernel(u, out):\n    out[:] = u\n"
+    assert is_threaded(Variant(Draft("numba", source.format(options="parallel=True"))))
+    assert not is_threaded(Variant(Draft("numba", source.format(options="fastmath=True"))))
 
 
 def test_efficiency_is_the_speedup_over_serial_by_rank():
