@@ -38,9 +38,9 @@ from outpace.tuner import api
 from outpace.tuner.campaign import ATTEMPTS, Campaign
 from outpace.tuner.confirm import ProcessPair
 from outpace.tuner.events import QUIET
-from outpace.tuner.exploration import variants_of
 from outpace.tuner.journal import Journal
 from outpace.tuner.rule import THRESHOLD
+from outpace.tuner.untimed import few_variants
 
 CANDIDATES = 20
 TUNES = 5
@@ -133,15 +133,15 @@ def campaign(
             reference, target, workloads, journal, api.Budget(), folder / "promoted", QUIET
         )
         made.prepare()
-        made.evaluate([variant for draft in drafts for variant in variants_of(draft, 1)])
+        made.evaluate([next(few_variants(draft)) for draft in drafts])
         yield made
 
 
 def pairs_of(
     prepared: Campaign, draft: outpace.Draft, count: int, incumbent: outpace.Draft | None = None
 ) -> list[ProcessPair]:
-    (variant,) = variants_of(draft, 1)
-    against = variants_of(incumbent, 1)[0] if incumbent is not None else None
+    variant = next(few_variants(draft))
+    against = next(few_variants(incumbent)) if incumbent is not None else None
     found = []
     for done in range(count):
         found += prepared.process_pair(variant, against)

@@ -212,7 +212,7 @@ def _builtin_drafts(names: Sequence[str]) -> list[tuple[Any, Any]]:
 
 def _not_compiled(language: Any, reference: Any, draft: Any) -> str | None:
     from outpace.kernels.languages.base import BuildError, InvalidDraft  # noqa: PLC0415
-    from outpace.tuner.unplugged import few_variants  # noqa: PLC0415
+    from outpace.tuner.untimed import few_variants  # noqa: PLC0415
 
     variant = next(few_variants(draft))
     with tempfile.TemporaryDirectory() as folder:
@@ -243,7 +243,7 @@ def _judged(*, on_gpu: bool) -> str:
     from outpace.tuner.gpu.baseline import why_not_cupy  # noqa: PLC0415
     from outpace.tuner.numerics.selfcheck import check_reference  # noqa: PLC0415
     from outpace.tuner.plan import draw_call  # noqa: PLC0415
-    from outpace.tuner.unplugged import few_variants  # noqa: PLC0415
+    from outpace.tuner.untimed import few_variants  # noqa: PLC0415
 
     reference, draft = _builtin_drafts(["climate:hdiff"])[0]
     reference = reference.on_gpu() if on_gpu else reference

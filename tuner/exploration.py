@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
-import numpy as np
-
 from outpace.errors import DraftError
 from outpace.model import Draft, Status, Variant
 from outpace.tuner.search import DEFAULT, Failed, Measured, Record, Strategy, make_strategy
@@ -137,19 +135,6 @@ class Exploration:
         best = min(other.best for other in self._searches.values())
         slower = search.best / best if search.best < inf else SLOWEST if best < inf else 1.0
         return search.asked * min(slower, SLOWEST)
-
-
-def variants_of(draft: Draft, most: int) -> list[Variant]:
-    """Some variants of a draft without a search: the first ones, the defaults before all.
-
-    Raises:
-        DraftError: As `Exploration.add`.
-    """
-    space = _space_of(draft)
-    points = space.points
-    if points is None:
-        points = np.unique(space.sample(np.random.default_rng(_seed_of(draft)), most), axis=0)
-    return [Variant(draft, space.bind(tuple(point))) for point in points[:most].tolist()]
 
 
 def _space_of(draft: Draft) -> SearchSpace:

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outpace.errors import DraftError
-from outpace.model import Draft, Parameter, Status
-from outpace.tuner.exploration import EXHAUSTED, HOPELESS, Exploration, variants_of
+from outpace.model import Draft, Parameter, Status, Variant
+from outpace.tuner.exploration import HOPELESS, Exploration
 from outpace.tuner.search import Failed, Measured
 
 LARGE = (Parameter("X", tuple(range(10))), Parameter("Y", tuple(range(10))))
@@ -130,7 +130,7 @@ def test_a_draft_that_is_added_again_goes_on():
     first = exploration.ask(2)
     exploration.add(small)
     assert {v.hash for v in [*first, *exploration.ask(5)]} == {
-        v.hash for v in variants_of(small, EXHAUSTED)
+        Variant(small, {"T": value}).hash for value in (1, 2, 3)
     }
 
 
@@ -139,10 +139,3 @@ def test_malformed_spaces_are_draft_errors():
         Exploration().add(draft("a", Parameter("T", (1, 2)), constraints=["T > 2"]))
     with pytest.raises(DraftError, match="which is no parameter"):
         Exploration().add(draft("a", Parameter("T", (1, 2)), constraints=["S > 2"]))
-
-
-def test_some_variants_of_a_draft():
-    some = variants_of(draft("a", *LARGE, constraints=["X != 0"]), 3)
-    assert [v.params for v in some] == [{"X": 1, "Y": 0}, {"X": 1, "Y": 1}, {"X": 1, "Y": 2}]
-    huge = [Parameter(f"P{i}", tuple(range(10))) for i in range(12)]
-    assert len(variants_of(draft("a", *huge), 5)) == 5

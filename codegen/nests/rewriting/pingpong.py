@@ -244,15 +244,19 @@ def _rewritten(program: Program, loop: Loop, sweep: _Sweep) -> Body:
     update = replace(sweep.update, body=(replace(store, array=new.name),))
     swap = Rebind((old.name, new.name), (new.name, old.name))
     before = (*loop.body[: sweep.first], *loop.body[sweep.first + 1 : sweep.second], update)
-    # What the temporary held is in the older buffer, which has another name after the exchange.
-    after = renamed(loop.body[sweep.second + 1 :], sweep.copy, new.name)
-    body = (*renamed(before, sweep.copy, old.name), swap, *after)
+    before = renamed(renamed(before, sweep.copy, old.name), target.name, old.name)
+    after = renamed(loop.body[sweep.second + 1 :], sweep.copy, old.name)
+    body = (*before, *renamed(after, target.name, new.name), swap)
+    if any(isinstance(s, Jump) for s in walk.statements(after)):
+        # Whoever leaves the step early must find the buffers exchanged, and their names with them.
+        after = renamed(renamed(after, old.name, new.name), target.name, old.name)
+        body = (*before, swap, *after)
     buffered: Body = (
         Allocate(old),
         Allocate(new),
         _copied(target, target.name, old.name),
         _copied(target, target.name, new.name),
-        replace(loop, body=renamed(body, target.name, old.name)),
+        replace(loop, body=body),
         _copied(target, old.name, target.name),
     )
     if not sweep.least:
