@@ -19,6 +19,7 @@ from outpace.codegen.nests import walk
 from outpace.codegen.nests.ir import Array, Expression, Load, Nest, Position, Range, Reduce, Store
 
 Element = tuple[int, ...]
+_Axis = tuple[int, int, int]
 
 _MOST_SIZES = 3
 _MOST_CONSTANT = 3
@@ -48,12 +49,12 @@ def least_extent(
     # Beyond this extent nothing new can happen; see above.
     enough = 2 * largest + 2
     least = 0
-    for values in product(range(enough + largest + 2), repeat=len(names)):
+    for values in product(range(enough + 1), repeat=len(names)):
         at = dict(zip(names, values, strict=True))
         extents = [extent.evaluate(at) for extent in target.shape]
         if not _renews(update, later, target, at):
             least = max(least, min(extents) + 1)
-    return least if least <= enough else None
+    return least if least < enough else None
 
 
 def _affine_parts(body: Sequence[Nest | Store]) -> Iterator[Position]:
@@ -116,20 +117,37 @@ def _stores(
     """Of every store that is done where it is in the array, if there, and what it reads of it."""
     for s in body:
         ranges: tuple[Range, ...] = s.ranges if isinstance(s, Nest) else ()
-        stores = list(walk.stores([s]))
-        counts = [range(max(r.extent.evaluate(at), 0)) for r in ranges]
-        for point in product(*counts):
-            here = {**at, **{r.name: i for r, i in zip(ranges, point, strict=True)}}
-            for store in stores:
-                read = [
-                    _place(e.indices, here)
+        order = {r.name: k for k, r in enumerate(ranges)}
+        stores = [
+            (
+                _axes(store.indices, order, at) if store.array == target else None,
+                [
+                    _axes(e.indices, order, at)
                     for own in walk.own_expressions(store)
                     for e in walk.expressions(own)
                     if isinstance(e, Load) and e.array == target
-                ]
-                place = _place(store.indices, here) if store.array == target else None
-                yield place, read
+                ],
+            )
+            for store in walk.stores([s])
+        ]
+        for point in product(*(range(max(r.extent.evaluate(at), 0)) for r in ranges)):
+            for into, reads in stores:
+                place = None if into is None else _place(into, point)
+                yield place, [_place(axes, point) for axes in reads]
 
 
-def _place(indices: Sequence[Expression], at: Mapping[str, int]) -> Element:
-    return tuple(e.value.evaluate(at) for e in indices if isinstance(e, Position))
+def _axes(
+    indices: Sequence[Expression], order: Mapping[str, int], at: Mapping[str, int]
+) -> list[_Axis]:
+    """Each index at these sizes: a number, and which range moves it how far."""
+    found: list[_Axis] = []
+    for e in indices:
+        assert isinstance(e, Position)
+        moving = [(order[name], factor) for name, factor in e.value.terms if name in order]
+        base = e.value.evaluate({**at, **dict.fromkeys(order, 0)})
+        found.append((base, *(moving[0] if moving else (0, 0))))
+    return found
+
+
+def _place(axes: Sequence[_Axis], point: Element) -> Element:
+    return tuple(base + (factor and factor * point[k]) for base, k, factor in axes)
