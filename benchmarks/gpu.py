@@ -35,6 +35,8 @@ import record
 from gpu_peers import CONTENDERS, Task, reference_of
 
 from outpace.codegen.feedback import moved_bytes
+from outpace.codegen.nests.operations import operations_of
+from outpace.codegen.reference import Reference
 from outpace.errors import EnvironmentError_
 from outpace.kernels.gpu.device import find_device
 from outpace.kernels.gpu.readings import readings
@@ -181,6 +183,7 @@ class Run:
             "seconds": time.monotonic() - begin,
             "card": [before, _card()],
             "must_move": moved_bytes(reference.contract, reference.contract.workload("gpu")),
+            "operations": _operations(reference),
             "promoted": None if promotion is None else promotion.variant.label,
             "evidence": None if promotion is None else msgspec.to_builtins(promotion.evidence[-1]),
             "notes": list(result.notes),
@@ -224,6 +227,12 @@ class Run:
     def _write(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(json.dumps(self._content, indent=1) + "\n", encoding="utf-8")
+
+
+def _operations(reference: Reference) -> dict[str, Any] | None:
+    """What the reference does in a call; None where its nests cannot be counted."""
+    found = operations_of(reference, reference.contract.workload("gpu").sizes)
+    return None if found is None else asdict(found)
 
 
 def _failures(result: api.Result) -> Iterator[str]:

@@ -46,15 +46,33 @@ def share_of_roof(row: dict[str, Any], roof: dict[str, Any] | None) -> float | N
     return float(moved / own / roof["bandwidth"])
 
 
+def under_roof(row: dict[str, Any], roof: dict[str, Any] | None) -> tuple[float, str] | None:
+    """Part of the roof that outpace reaches, and what binds; None where it is not known."""
+    own, tuned = own_seconds(row), row.get("tuned", {})
+    moved, operations = tuned.get("must_move"), tuned.get("operations")
+    if own is None or moved is None or operations is None or roof is None:
+        return None
+    rates = roof.get("rates", {})
+    if operations["arithmetic"].keys() - rates.keys():
+        return None
+    arithmetic = [count / rates[dtype] for dtype, count in operations["arithmetic"].items()]
+    least, name = max(
+        [(moved / roof["bandwidth"], "memory"), *((t, "arithmetic") for t in arithmetic)]
+    )
+    return least / own, name
+
+
 def line(row: dict[str, Any], roof: dict[str, Any] | None) -> str:
     """A row of the table."""
     own, share, gain = own_seconds(row), share_of_roof(row, roof), over_best(row)
+    under = under_roof(row, roof)
     times = [f"{name} {1e6 * time:.0f} us" for name, time in sorted(peers(row).items())]
     cells = [
         f"`{row['program'].replace(':', '.')}`",
         "on the GPU" if row["on_gpu"] else "of NumPy",
         "-" if own is None else f"{1e6 * own:.0f} us",
         "-" if share is None or not row["on_gpu"] else f"{100 * share:.0f}%",
+        "-" if under is None or not row["on_gpu"] else f"{100 * under[0]:.0f}% ({under[1]})",
         ", ".join(times) or "-",
         "-" if gain is None else f"{gain:.2f}x",
     ]
@@ -65,19 +83,28 @@ def table(content: dict[str, Any]) -> str:
     """All programs, and why contenders are missing."""
     rows = list(content["programs"].values())
     roof = content["roof"]
-    head = ["| program | arrays | outpace | of copy bandwidth | peers | over the best peer |"]
-    lines = [*head, "|---|---|---|---|---|---|", *(line(row, roof) for row in rows)]
+    columns = ["program", "arrays", "outpace", "of copy bandwidth", "of the roof", "peers"]
+    columns.append("over the best peer")
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines += [line(row, roof) for row in rows]
     gains = [g for row in rows if row["on_gpu"] and (g := over_best(row)) is not None]
     if gains:
         mean = geometric_mean(gains)
         lines += ["", f"Geometric mean over the best peer, arrays on the GPU: {mean:.2f}x."]
-    copies = "" if roof is None else f", copies at {roof['bandwidth'] / 1e12:.2f} TB/s"
-    told = f"{content['device']['name']}, {content['environment']['date']}{copies}"
+    told = f"{content['device']['name']}, {content['environment']['date']}{_reached(roof)}"
     lines += ["", f"{told}. What is missing, and why:", ""]
     for row in rows:
         for name, why in row.get("left_out", {}).items():
             lines.append(f"- `{row['program'].replace(':', '.')}`, {name}: {why}")
     return "\n".join(lines)
+
+
+def _reached(roof: dict[str, Any] | None) -> str:
+    """What the card was measured to do."""
+    if roof is None:
+        return ""
+    rates = (f", {dtype} at {r / 1e12:.1f} Tflop/s" for dtype, r in roof.get("rates", {}).items())
+    return f", copies at {roof['bandwidth'] / 1e12:.2f} TB/s{''.join(rates)}"
 
 
 def plot(content: dict[str, Any], path: Path) -> None:

@@ -211,7 +211,7 @@ def duration(seconds: float) -> str:
 
 def size(amount: float) -> str:
     """Bytes with three digits and a fitting unit."""
-    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if amount >= factor:
             return f"{amount / factor:.3g} {unit}"
     return f"{amount:.0f} bytes"

@@ -2,7 +2,8 @@
 
 Arguments and results of a sampled call are copied, and handed through a bounded queue to a helper
 process that runs the reference (`outpace.tuner.production`). What does not fit into the queue is
-dropped: the caller never waits for more than the copies.
+dropped: the caller never waits for more than the copies. Those of arrays on a GPU are made there,
+and a thread fetches them.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,10 @@ PATIENCE = 10.0
 """Seconds that a process which ends waits for checks that are under way."""
 Demote = Callable[[str], None]
 """Told how a result was wrong."""
+Fetch = Callable[[], list[Any]]
+"""Gives copies that were made before, on the host."""
+Keep = Callable[[Sequence[Any]], Fetch | None]
+"""Copies what a call is given or has given; None where that cannot be done."""
 
 _HELPER = (sys.executable, "-m", "outpace.tuner.production")
 
@@ -77,15 +82,28 @@ class Sampler:
 
     def forget(self) -> None:
         """Start anew, as in a forked child: the thread is gone, and the helper is its parent's."""
-        self._queue: queue.Queue[tuple[Sample, Demote]] = queue.Queue(WAITING)
+        self._queue: queue.Queue[tuple[Callable[[], Sample], Demote]] = queue.Queue(WAITING)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._helper: subprocess.Popen[bytes] | None = None
 
     def sampled(
-        self, reference: Reference, stored: StoredPromotion, kernel: Kernel, demote: Demote
+        self,
+        reference: Reference,
+        stored: StoredPromotion,
+        kernel: Kernel,
+        demote: Demote,
+        keep: Keep | None = None,
     ) -> Kernel:
-        """The kernel, a share of whose calls is checked; `demote` is told of a wrong one."""
+        """The kernel, a share of whose calls is checked.
+
+        Args:
+            reference: That it is checked against.
+            stored: Its promotion.
+            kernel: Of the promotion.
+            demote: Told of a wrong call.
+            keep: Copies arguments and results where they are; None for arrays of the host.
+        """
         if self.share == 0:
             return kernel
         location = reference.location
@@ -98,21 +116,25 @@ class Sampler:
         parts = slots(reference.contract)
         given = [i for i, slot in enumerate(parts) if slot.role is not Role.OUTPUT]
         written = [i for i, s in enumerate(parts) if s.role in (Role.INOUT, Role.OUTPUT)]
-        promotion = stored.promotion
+        promotion, copies = stored.promotion, keep or _keep_on_host
 
         def call(*arguments: Any) -> None:
             if self._random.random() >= self.share or self._queue.full():
                 kernel(*arguments)
                 return
-            values = {parts[i].name: _copied(arguments[i]) for i in given}
+            values = copies([arguments[i] for i in given])
             kernel(*arguments)
-            results = [arguments[i].copy() for i in written]
-            key, variant = promotion.key.hash, promotion.variant.hash
-            self._offer(Sample(*location, key, variant, values, results), demote)
+            results = copies([arguments[i] for i in written])
+            if values is not None and results is not None:
+                self._offer(partial(sample, values, results), demote)
+
+        def sample(values: Fetch, results: Fetch) -> Sample:
+            named = dict(zip((parts[i].name for i in given), values(), strict=True))
+            return Sample(*location, promotion.key.hash, promotion.variant.hash, named, results())
 
         return call
 
-    def _offer(self, sample: Sample, demote: Demote) -> None:
+    def _offer(self, sample: Callable[[], Sample], demote: Demote) -> None:
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait((sample, demote))
         with self._lock:
@@ -126,15 +148,20 @@ class Sampler:
         while True:
             sample, demote = self._queue.get()
             try:
-                answer = self._ask(sample)
+                answer = self._ask(sample())
             except (OSError, ValueError, EOFError) as error:
-                _warn(f"OUTPACE_VERIFY checks nothing more, because its helper failed: {error}")
-                self.share = 0.0
+                self._give_up(f"its helper failed: {error}")
+            except RuntimeError as error:  # what CuPy raises
+                self._give_up(f"arrays cannot be fetched from the GPU: {error}")
             else:
                 if answer is not None:
                     demote(answer)
             finally:
                 self._queue.task_done()
+
+    def _give_up(self, why: str) -> None:
+        _warn(f"OUTPACE_VERIFY checks nothing more, because {why}")
+        self.share = 0.0
 
     def _ask(self, sample: Sample) -> str | None:
         """How the results are wrong, or None where they are not known to be."""
@@ -174,8 +201,9 @@ def sampler() -> Sampler:
     return Sampler(environment.verified_share())
 
 
-def _copied(value: Any) -> Any:
-    return value.copy() if isinstance(value, np.ndarray) else value
+def _keep_on_host(values: Sequence[Any]) -> Fetch:
+    kept = [value.copy() if isinstance(value, np.ndarray) else value for value in values]
+    return lambda: kept
 
 
 def _warn(message: str) -> None:

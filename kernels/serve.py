@@ -458,6 +458,10 @@ def _explanation(stored: StoredPromotion, evidence: Evidence) -> Explanation:
     recorded = ", ".join(f"{n} {v}" for n, v in sorted(promotion.target.versions.items()))
     notes = [f"made with {recorded}"] if recorded else []
     notes += [f"made with {difference}" for difference in differences(promotion)]
+    if evidence.roofline is not None:
+        from outpace.kernels.gpu.roofline import described  # noqa: PLC0415  (few need it)
+
+        notes.append(described(evidence.roofline))
     return Explanation(
         stored.path,
         f"{promotion.variant.label}, {speedup.median:.1f}x "

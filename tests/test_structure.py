@@ -30,6 +30,7 @@ TOP_LEVEL = {
 FLOORS = {
     "codec": 0,
     "model": 0,
+    "roofline": 0,
     "split": 0,
     "errors": 0,
     "environment": 0,

@@ -18,6 +18,7 @@ from outpace.codegen.reference import Reference
 from outpace.errors import DraftError
 from outpace.kernels.promotions import StoredPromotion
 from outpace.model import Draft, Residence, Status, Target, Trial, Variant, Workload
+from outpace.roofline import Roofline
 from outpace.tuner.confirm import Confirmation, ProcessPair, confirm, one_process_pair
 from outpace.tuner.contenders import Against, Contender
 from outpace.tuner.elsewhere import records_elsewhere
@@ -280,8 +281,7 @@ class Campaign:
         finalist = evaluation.contender
         results = confirm(self.checked, self._plans, finalist, {}, alpha, self.observer)
         results = self._rehearsed(self._plans, finalist, results)
-        for result in results:
-            self.evaluator.end(variant, self._trial(evaluation, result))
+        self._end(evaluation, results)
         return results
 
     def process_pair(self, variant: Variant, incumbent: Variant | None = None) -> list[ProcessPair]:
@@ -358,8 +358,7 @@ class Campaign:
                 self.observer,
             )
         results = self._rehearsed(plans, finalist.contender, results)
-        for result in results:
-            self.evaluator.end(variant, self._trial(finalist, result))
+        self._end(finalist, results)
         return results
 
     def _rehearsed(
@@ -368,13 +367,18 @@ class Campaign:
         """What is left of confirmations once the finalist was called as it will be served."""
         return rehearsed(self.checked, plans, finalist, results)
 
-    def _trial(self, finalist: Evaluation, result: Confirmation) -> Trial:
-        trial = _trial_of_confirmation(finalist, result)
+    def _end(self, finalist: Evaluation, results: Sequence[Confirmation]) -> None:
+        """A trial for every confirmation."""
+        for result in results:
+            result.roofline = self._position(finalist.variant, result)
+            self.evaluator.end(finalist.variant, _trial_of_confirmation(finalist, result))
+
+    def _position(self, variant: Variant, result: Confirmation) -> Roofline | None:
+        """Where the confirmed time stands under what the card reaches."""
         if self.reference.residence is Residence.HOST or not result.samples:
-            return trial
+            return None
         seconds = median(s for samples in result.samples for s in samples.variant)
-        stands = position(self.reference.contract, result.workload, seconds)
-        return msgspec.structs.replace(trial, roofline=stands)
+        return position(self.reference, variant, result.workload, seconds)
 
     def _by_rivals(
         self, plans: Sequence[Plan], finalist: Variant
@@ -487,4 +491,4 @@ def _trial_of_confirmation(finalist: Evaluation, result: Confirmation) -> Trial:
         counterexample=result.counterexample,
         details=result.details,
     )
-    return msgspec.structs.replace(trial, samples=result.samples)
+    return msgspec.structs.replace(trial, samples=result.samples, roofline=result.roofline)

@@ -28,6 +28,7 @@ from outpace.model import (
     Status,
     Workload,
 )
+from outpace.roofline import Roofline
 from outpace.tuner.conditions import CLEAR, Watch, disturbance, least_ratio
 from outpace.tuner.contenders import Against, Batches, Contender, Runner
 from outpace.tuner.events import Observer, Progress
@@ -75,6 +76,8 @@ class Confirmation:
     grade: Grade = Grade.D
     stands: bool = False
     """Whether the finalist is what serves this workload already."""
+    roofline: Roofline | None = None
+    """With arrays on a GPU, where the finalist's time stands."""
 
     @property
     def decided(self) -> bool:

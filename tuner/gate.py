@@ -108,6 +108,7 @@ class Gate:
             alpha,
             result.over_rivals.get(Against.INCUMBENT),
             over_numba.get(result.workload.name),
+            result.roofline,
         )
         if self.ranks is None:
             return common

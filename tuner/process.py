@@ -109,6 +109,7 @@ class Worker:
     Use as a context manager: leaving it ends the process and frees its memory and files.
 
     Attributes:
+        allocates: Whether its calls make their outputs, as those of the reference do.
         grade: Isolation reached.
         compiles_late: Whether its first calls may have to compile; its own word, which can only
             gain it time.
@@ -154,7 +155,7 @@ class Worker:
         self.contract = contract
         self.grade = Grade.D
         self.compiles_late = False
-        self._is_reference = variant is None
+        self._is_reference = self.allocates = variant is None
         self._pooled = pooled
         self._rng = np.random.default_rng()
         self._placed: list[list[Placed | None]] = []
@@ -358,11 +359,6 @@ class Worker:
             for shape, output in zip(shapes, self.contract.outputs, strict=True)
         ]
         return float(self._ask({"do": "allocate", "arrays": arrays}, limit)["seconds"])
-
-    @property
-    def allocates(self) -> bool:
-        """Whether its calls make their outputs, as those of the reference do."""
-        return self._is_reference
 
     @property
     def everyone(self) -> tuple[int, ...]:

@@ -3,6 +3,10 @@
 A draft can recognise the process in which it is checked and timed, and be right there alone. Here
 it meets one that looks like a user's: none of the judge's modules, frames or arguments, the
 generated dispatcher, and arrays from NumPy, nothing poisoned and no margins around them.
+
+With arrays on a GPU no code of a draft runs on the host. What runs on the device could still know
+the judge's arrays by their margins and poison: it is called by the code that serves, with arrays
+from CuPy as a user has them.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from outpace.kernels.serve import returns_of
 from outpace.model import Residence, Status
 from outpace.tuner.confirm import Confirmation, Wrong, describe_sizes
 from outpace.tuner.contenders import Contender
+from outpace.tuner.gpu.process import DeviceWorker
 from outpace.tuner.numerics.acceptance import compare
 from outpace.tuner.numerics.selfcheck import CheckedReference
 from outpace.tuner.numerics.unseen import draw_again
@@ -43,8 +48,7 @@ def rehearsed(
             place of that.
     """
     faster = {result.workload.name for result in results if result.status is Status.FASTER}
-    # With arrays on a GPU no code of a draft runs on the host, which could tell where it is.
-    if not faster or checked.reference.residence is Residence.DEVICE:
+    if not faster:
         return list(results)
     try:
         _rehearse(checked, [plan for plan in plans if plan.workload.name in faster], finalist)
@@ -79,15 +83,7 @@ def _rehearse(checked: CheckedReference, plans: Sequence[Plan], finalist: Conten
         Wrong: A result is not what it must be.
         Failure: The process did not give one.
     """
-    contract = checked.reference.contract
-    sizes = [case.sizes for case in checked.cases] + [plan.workload.sizes for plan in plans]
-    with Worker(
-        contract,
-        finalist.folder,
-        capacity_for(contract, [(1, s) for s in sizes]),
-        variant=finalist.variant,
-        rehearsed=returns_of(checked.reference),
-    ) as worker:
+    with _process(checked, plans, finalist) as worker:
         rng = np.random.default_rng()
         first = int(rng.integers(DRAWN + 1))  # a user's first call may be any
         for _ in range(first):
@@ -96,6 +92,21 @@ def _rehearse(checked: CheckedReference, plans: Sequence[Plan], finalist: Conten
             _call_at_workload(checked, worker, plan)
         for _ in range(first, DRAWN):
             _call_drawn(checked, worker, rng)
+
+
+def _process(checked: CheckedReference, plans: Sequence[Plan], finalist: Contender) -> Worker:
+    reference, contract = checked.reference, checked.reference.contract
+    sizes = [case.sizes for case in checked.cases] + [plan.workload.sizes for plan in plans]
+    capacity = capacity_for(contract, [(1, s) for s in sizes])
+    returns = returns_of(reference)
+    if reference.residence is Residence.DEVICE:
+        return DeviceWorker(
+            *(contract, finalist.folder, capacity),
+            timed=False,
+            served=returns,
+            variant=finalist.variant,
+        )
+    return Worker(contract, finalist.folder, capacity, variant=finalist.variant, rehearsed=returns)
 
 
 def _call_drawn(checked: CheckedReference, worker: Worker, rng: np.random.Generator) -> None:

@@ -171,7 +171,7 @@ def _loaded(setup: dict[str, Any]) -> _Kernel | _Reference | _Built | OnGpu:
     if setup.get("residence") == "device":
         from outpace.tuner.gpu.running import kernel_on_gpu  # noqa: PLC0415
 
-        return kernel_on_gpu(language.name, source, contract, cache)
+        return kernel_on_gpu(language.name, source, contract, cache, setup["served"])
     kernel = language.load(source, contract, cache)
     return _Kernel(kernel, compiled=not language.runs_to_build or hasattr(kernel, "py_func"))
 

@@ -61,6 +61,10 @@ def check_plan(plan: LaunchPlan, contract: Contract, params: Mapping[str, Scalar
     for i, buffer in enumerate(plan.buffers):
         for axis, text in enumerate(buffer.shape):
             _check_expression(parse_integer(text), known, f"buffers[{i}].shape[{axis}]")
+    if plan.model is not None:
+        for key, told in (("bytes", plan.model.moved), ("operations", plan.model.operations)):
+            if told is not None:
+                _check_expression(parse_integer(told), known, f"model.{key}")
     _check_steps(plan.steps, names, frozenset(known), "steps")
     return names
 

@@ -18,6 +18,7 @@ from outpace.codegen.cuda.plan import (
     FillStep,
     LaunchPlan,
     LaunchStep,
+    ModelPlan,
     RepeatStep,
     Step,
     SwapStep,
@@ -37,7 +38,7 @@ def parse_plan(given: Any) -> LaunchPlan:
     Raises:
         DraftError: It is malformed; the message begins with the place in the plan.
     """
-    plan = _object(given, "plan", required=("steps",), optional=("let", "buffers"))
+    plan = _object(given, "plan", required=("steps",), optional=("let", "buffers", "model"))
     let = plan.get("let", {})
     if not isinstance(let, dict):
         raise DraftError("let: must be an object of names and expressions")
@@ -46,7 +47,8 @@ def parse_plan(given: Any) -> LaunchPlan:
         _buffer(item, f"buffers[{i}]")
         for i, item in enumerate(_list(plan.get("buffers", []), "buffers"))
     )
-    return LaunchPlan(lets, buffers, _steps(plan["steps"], "steps", 0))
+    model = _model(plan["model"]) if "model" in plan else None
+    return LaunchPlan(lets, buffers, _steps(plan["steps"], "steps", 0), model)
 
 
 def write_plan(plan: LaunchPlan) -> dict[str, Any]:
@@ -60,6 +62,9 @@ def write_plan(plan: LaunchPlan) -> dict[str, Any]:
             for b in plan.buffers
         ]
     written["steps"] = [_written(step) for step in plan.steps]
+    if plan.model is not None:
+        told = {"bytes": plan.model.moved, "operations": plan.model.operations}
+        written["model"] = {key: _literal(text) for key, text in told.items() if text is not None}
     return written
 
 
@@ -152,6 +157,14 @@ def _buffer(given: Any, where: str) -> BufferPlan:
     shape = _list(given["shape"], f"{where}.shape")
     extents = tuple(_integer(extent, f"{where}.shape[{i}]") for i, extent in enumerate(shape))
     return BufferPlan(_name(given["name"], f"{where}.name"), dtype, extents)
+
+
+def _model(given: Any) -> ModelPlan:
+    model = _object(given, "model", required=(), optional=("bytes", "operations"))
+    if not model:
+        raise DraftError("model: is empty; give `bytes`, `operations` or both")
+    texts = {key: _integer(model[key], f"model.{key}") for key in model}
+    return ModelPlan(texts.get("bytes"), texts.get("operations"))
 
 
 # --- Parts --------------------------------------------------------------------------------------

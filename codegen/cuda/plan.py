@@ -84,6 +84,18 @@ Step = LaunchStep | FillStep | CopyStep | SwapStep | RepeatStep | WhenStep
 """One entry of `steps`."""
 
 
+class ModelPlan(Value, frozen=True):
+    """What a draft says of itself. It is shown beside what is known, and decides nothing.
+
+    Attributes:
+        moved: Bytes that a call moves, as an expression; None where it is not told.
+        operations: `+ - * /` on floats in a call, likewise.
+    """
+
+    moved: str | None = None
+    operations: str | None = None
+
+
 class LaunchPlan(Value, frozen=True):
     """All of a plan, in the order in which it runs.
 
@@ -91,8 +103,10 @@ class LaunchPlan(Value, frozen=True):
         let: Names for expressions; each may use those before it.
         buffers: Scratch memory.
         steps: What happens.
+        model: What the draft says of its work, or None.
     """
 
     let: dict[str, str]
     buffers: tuple[BufferPlan, ...]
     steps: tuple[Step, ...]
+    model: ModelPlan | None = None

@@ -111,6 +111,13 @@ class Resolved(Value, frozen=True):
         return tuple(action for action in self.actions if isinstance(action, Launch))
 
 
+class Declared(Value, frozen=True):
+    """What a draft says of a call: bytes moved and operations, None where it does not."""
+
+    moved: int | None
+    operations: int | None
+
+
 def resolve(
     plan: LaunchPlan,
     sizes: Mapping[str, int],
@@ -130,9 +137,7 @@ def resolve(
             arrays of a step do not fit together; the message begins with the place in the plan.
     """
     names = check_plan(plan, contract, params)
-    binding = {**sizes, **{name: int(params[name]) for name in names.integer_parameters}}
-    for name, text in plan.let.items():
-        binding[name] = _number(text, binding, f"let.{name}")
+    binding = _binding(plan, names, sizes, params)
     buffers = tuple(
         Buffer(b.name, b.dtype, _shape(b.shape, binding, f"buffers[{i}].shape"))
         for i, b in enumerate(plan.buffers)
@@ -296,6 +301,42 @@ class _Running:
             raise DraftError(
                 f"steps: they come to more than {MOST_ACTIONS} actions; move a loop into a kernel"
             )
+
+
+def declared(
+    plan: LaunchPlan, sizes: Mapping[str, int], params: Mapping[str, Scalar], contract: Contract
+) -> Declared | None:
+    """What a draft says of its work at these sizes; None where it says nothing.
+
+    Arguments as of `resolve`.
+
+    Raises:
+        DraftError: As `resolve`; or what it says cannot be computed, or is negative.
+    """
+    if plan.model is None:
+        return None
+    binding = _binding(plan, check_plan(plan, contract, params), sizes, params)
+    return Declared(
+        _amount(plan.model.moved, binding, "model.bytes"),
+        _amount(plan.model.operations, binding, "model.operations"),
+    )
+
+
+def _amount(text: str | None, binding: Mapping[str, int], where: str) -> int | None:
+    amount = None if text is None else _number(text, binding, where)
+    if amount is not None and amount < 0:
+        raise DraftError(f"{where}: {text!r} is {amount}, which is negative")
+    return amount
+
+
+def _binding(
+    plan: LaunchPlan, names: Names, sizes: Mapping[str, int], params: Mapping[str, Scalar]
+) -> dict[str, int]:
+    """Values of all names that expressions see everywhere."""
+    binding = {**sizes, **{name: int(params[name]) for name in names.integer_parameters}}
+    for name, text in plan.let.items():
+        binding[name] = _number(text, binding, f"let.{name}")
+    return binding
 
 
 def _number(text: str, binding: Mapping[str, int], where: str) -> int:

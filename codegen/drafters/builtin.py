@@ -11,7 +11,7 @@ from outpace.codegen.drafters.base import DraftingTask, Proposal
 from outpace.codegen.drafters.plain import plain_source, pythran_source
 from outpace.codegen.mixed.drafts import mixed
 from outpace.codegen.nests.c.emit import COptions, c_source
-from outpace.codegen.nests.c.parameters import LONG_STRIP, PARALLEL, STRIP, TIME
+from outpace.codegen.nests.c.parameters import LONG_STRIP, PARALLEL, SHORT_STRIP, STRIP, TIME
 from outpace.codegen.nests.c.prepare import finished, prepared
 from outpace.codegen.nests.cuda.drafts import cuda_drafts
 from outpace.codegen.nests.ir import Program
@@ -20,6 +20,7 @@ from outpace.codegen.nests.numba.emit import NumbaOptions, numba_source
 from outpace.codegen.nests.numba.segments import has_library_calls, segmented_source
 from outpace.codegen.nests.rewriting.binned import binned
 from outpace.codegen.nests.rewriting.columns import by_columns
+from outpace.codegen.nests.rewriting.distribute import distributed
 from outpace.codegen.nests.rewriting.fuse import fused
 from outpace.codegen.nests.rewriting.hoist import hoisted
 from outpace.codegen.nests.rewriting.inline import inlined
@@ -36,6 +37,7 @@ PLAIN_IDEA = "plain numba"
 _LANGUAGES = frozenset({"numba", "c", "cuda", "pythran"})
 
 BINNED = "binned"
+SPLIT = "columns split"
 """What the form with sums into bins is called."""
 
 
@@ -79,7 +81,8 @@ class BuiltinDrafter:
     def _in_c(self, task: DraftingTask, program: Program, notes: list[str]) -> Iterator[Draft]:
         """Every form with all its parameters, and the first one as the exact alternative.
 
-        So is what compares elements with bounds, which must not be rounded in another way.
+        So is what compares elements with bounds, which must not be rounded in another way, and
+        columns that are not split where the first form splits them: which is faster depends.
         """
         fast = not task.reference.contract.reproducible
         forms = list(c_forms(program, reorder=fast))
@@ -87,7 +90,7 @@ class BuiltinDrafter:
             yield from self._c_draft(task, idea, form, notes, fastmath=fast)
         if fast:
             exact = [form for form in forms if form[0] == BINNED]
-            for idea, form in [*exact, next(c_forms(program, reorder=False))]:
+            for idea, form in [*exact, *_first_forms(c_forms(program, reorder=False))]:
                 for draft in self._c_draft(task, idea, form, notes, fastmath=False):
                     yield msgspec.structs.replace(draft, parameters=_few(draft.parameters))
 
@@ -183,7 +186,7 @@ class BuiltinDrafter:
 
 def _few(parameters: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
     """With a choice of threads, lanes, and of how many time steps stay in the cache."""
-    keep = (PARALLEL, TIME, STRIP, LONG_STRIP)
+    keep = (PARALLEL, TIME, STRIP, SHORT_STRIP, LONG_STRIP)
     return tuple(p if p.name in keep else Parameter(p.name, p.values[:1]) for p in parameters)
 
 
@@ -217,12 +220,24 @@ def c_forms(program: Program, *, reorder: bool) -> Iterator[tuple[str, Program]]
                 yield name, final
 
 
+def _first_forms(forms: Iterator[tuple[str, Program]]) -> Iterator[tuple[str, Program]]:
+    """The first form, and after one with columns that are split the next."""
+    for idea, form in forms:
+        yield idea, form
+        if not idea.endswith(SPLIT):
+            return
+
+
 def _in_variants(idea: str, form: Program, *, reorder: bool) -> Iterator[tuple[str, Program]]:
     """A form for C, before it those in which loops run point by point or rows are kept."""
     whole = prepared(form)
     columns = by_columns(whole)
     if columns != whole:
-        yield f"{idea}, columns", finished(columns, reorder=reorder)
+        final = finished(columns, reorder=reorder)
+        split = distributed(final)
+        if split != final:
+            yield f"{idea}, {SPLIT}", split
+        yield f"{idea}, columns", final
     rows = slid(form)
     if rows != form:
         yield f"{idea}, rows kept", finished(prepared(rows), reorder=reorder)

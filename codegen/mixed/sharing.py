@@ -75,8 +75,8 @@ def refuse_copies(
         if not _may_copy(s, closure):
             continue
         for name in sorted(visible):
-            group = related(s, {name})
-            if len(group & visible) > 1 and related(function, group) & may_write:
+            group = related(s, {name}, {})
+            if len(group & visible) > 1 and related(function, group, {}) & may_write:
                 other = min(group & visible - {name})
                 raise NotLifted(f"{name} and {other} may share their memory", s.lineno)
 

@@ -44,8 +44,8 @@ def contract_bounds(contract: Contract, names: dict[str, str]) -> dict[str, int]
         names: The name of each size in the program.
     """
     lower = {names[dim]: 0 for dim in contract.dims}
-    for argument in contract.arguments:
-        for dim in argument.dims or ():
+    for part in contract.parts:
+        for dim in part.dims or ():
             extent = parse_dim(dim)
             if len(extent.terms) == 1 and extent.terms[0][1] == 1:
                 name = names[extent.terms[0][0]]

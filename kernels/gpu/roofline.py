@@ -7,16 +7,18 @@ bandwidth, nor than its operations at the arithmetic rate.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from outpace.codec import Value
+from outpace.codegen.feedback import size
 from outpace.errors import EnvironmentError_
 from outpace.kernels.gpu.device import find_device
 from outpace.kernels.gpu.timing import median_time, time_batch
 from outpace.kernels.languages.nvrtc import find_nvrtc
+from outpace.roofline import Bound, Counted, Roofline
 
 _COPY_BYTES = 1 << 30
 """Of each of two arrays; many times the largest cache."""
@@ -26,7 +28,7 @@ _CHAINS = 8
 _LINKS = 4096
 _THREADS = 256
 _FMA = """
-template <class T> __global__ void fma_rate(T *out, T a, T b) {
+template <class T, int CHAINS, int LINKS> __global__ void fma_rate(T *out, T a, T b) {
   T x[CHAINS];
   for (int i = 0; i < CHAINS; ++i) x[i] = threadIdx.x + i;
   for (int k = 0; k < LINKS; ++k)
@@ -51,13 +53,24 @@ class Roof(Value, frozen=True):
     bandwidth: float
     rates: dict[str, float]
 
-    def least_seconds(self, moved: float, operations: float, dtype: str) -> float:
-        """No kernel that moves so many bytes and does so many operations is faster."""
-        return max(moved / self.bandwidth, operations / self.rates[dtype])
+    def least_seconds(
+        self, moved: float, operations: Mapping[str, float]
+    ) -> tuple[Bound, float] | None:
+        """What no kernel is faster than, and why; None where a dtype's rate is not known.
 
-    def fraction(self, seconds: float, moved: float, operations: float, dtype: str) -> float:
-        """How near to the roof a time is: 1 on it."""
-        return self.least_seconds(moved, operations, dtype) / seconds
+        Units for different dtypes may work at once, so that the slowest of them counts.
+
+        Args:
+            moved: Bytes.
+            operations: By the dtype in which they are done.
+        """
+        if operations.keys() - self.rates.keys():
+            return None
+        memory = moved / self.bandwidth
+        arithmetic = max((n / self.rates[dtype] for dtype, n in operations.items()), default=0.0)
+        if arithmetic > memory:
+            return Bound.ARITHMETIC, arithmetic
+        return Bound.MEMORY, memory
 
 
 def measure_roof() -> Roof:
@@ -73,6 +86,23 @@ def measure_roof() -> Roof:
     return Roof(find_device().name, 2 * _COPY_BYTES / copying, rates)
 
 
+def described(stands: Roofline) -> str:
+    """Where a time stands, in one line for a person."""
+    share = f"{stands.share:.0%} of what a copy reaches"
+    parts = [f"{size(stands.moved)} must move, at {size(stands.rate)}/s: {share}"]
+    if stands.operations is None:
+        parts.append("operations unknown")
+    else:
+        whose = "of the reference" if stands.counted is Counted.NESTS else "as the draft declares"
+        apart = f" and {stands.functions:,} function calls" if stands.functions else ""
+        parts.append(f"{stands.operations:,} operations{apart} {whose}")
+    if stands.intensity is not None:
+        parts.append(f"{stands.intensity:.3g} a byte")
+    if stands.bound is not None and stands.fraction is not None:
+        parts.append(f"bound by {stands.bound}: {stands.fraction:.0%} of the roof")
+    return "; ".join([*parts, stands.remark] if stands.remark else parts)
+
+
 def _copy_seconds(cupy: Any) -> float:
     """Of one copy of `_COPY_BYTES`; the arrays are freed at the end."""
     source, target = (cupy.zeros(_COPY_BYTES, "uint8") for _ in range(2))
@@ -82,9 +112,8 @@ def _copy_seconds(cupy: Any) -> float:
 def _rate(cupy: Any, dtype: str) -> float:
     """Operations a second of chains of multiply-adds that fill the card."""
     kind = {"float32": "float", "float64": "double"}[dtype]
-    name = f"fma_rate<{kind}>"
+    name = f"fma_rate<{kind}, {_CHAINS}, {_LINKS}>"
     options = [f"--gpu-architecture={find_device().architecture}", "--std=c++17"]
-    options += [f"--define-macro=CHAINS={_CHAINS}", f"--define-macro=LINKS={_LINKS}"]
     compiled = find_nvrtc().compile(_FMA, options, [name], {})
     with TemporaryDirectory() as folder:
         path = Path(folder) / "fma.cubin"

@@ -6,8 +6,10 @@ another library synchronises as that library asks for it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -20,23 +22,33 @@ from outpace.codegen.reference import Reference
 from outpace.errors import ContractError, OutpaceError
 from outpace.kernels import builds, usage
 from outpace.kernels.arguments import Unfit, fit_scalar
+from outpace.kernels.forking import GUARD
 from outpace.kernels.gpu.calling import device_array
+from outpace.kernels.gpu.keeping import keep_on_device
 from outpace.kernels.languages.base import BuildError, InvalidDraft, Kernel
 from outpace.kernels.nearness import nearest, usable
-from outpace.kernels.promotions import StoredPromotion
-from outpace.model import Evidence
+from outpace.kernels.promotions import PromotionWarning, StoredPromotion
+from outpace.kernels.sampling import sampler
+from outpace.model import Contract, Evidence
 
 _ON_CPU = 1  # kDLCPU in dlpack.h
 
 
 @dataclass(frozen=True)
+class Given:
+    """Inputs of a call in calling order, as a kernel takes them, and their sizes."""
+
+    inputs: list[Any]
+    sizes: dict[str, int]
+
+
+@dataclass(frozen=True)
 class _Call:
-    """What a call comes to: the promotion, and inputs that it takes as they are."""
+    """What a call comes to."""
 
     stored: StoredPromotion
     evidence: Evidence
-    sizes: dict[str, int]
-    inputs: list[Any]
+    given: Given
 
 
 class DeviceServer:
@@ -50,6 +62,7 @@ class DeviceServer:
         self._reference = reference
         self._contract = reference.contract
         self._stored = tuple(stored)
+        self._demoted: tuple[str, ...] = ()
         self._kernels: dict[str, Kernel] = {}
 
     def takes(self, values: Mapping[str, Any]) -> bool:
@@ -79,63 +92,110 @@ class DeviceServer:
             Unfit: No promotion serves it; nothing was done.
             ContractError: `out` cannot take the results.
         """
-        import cupy  # noqa: PLC0415  (only where there is a GPU)
-
         call = self._fitted(values)
-        kernel = self._kernel(call.stored, call.sizes)
-        shapes = output_shapes(self._contract, call.sizes)
-        pairs = list(zip(self._contract.outputs, shapes, strict=True))
-        if out is None:
-            outputs = [cupy.empty(shape, output.dtype) for output, shape in pairs]
-        else:
-            dtypes = [output.dtype for output, _ in pairs]
-            outputs = [device_array(a, "out", d) for a, d in zip(out, dtypes, strict=True)]
-            _refuse_misshapen(outputs, shapes)
-            everything = [*call.inputs, *outputs]
-            _refuse_overlap(everything, range(len(call.inputs), len(everything)))
-        kernel(*call.inputs, *outputs)
-        return outputs
+        kernel = self._kernel(call.stored, call.given.sizes)
+        return carried_out(self._contract, kernel, call.given, out)
+
+    def demote(self, stored: StoredPromotion, why: str) -> None:
+        """Serve a promotion no more in this process, and warn."""
+        said = f"promotion {stored.path}"
+        with GUARD.lock:
+            self._stored = tuple(s for s in self._stored if s is not stored)
+            self._demoted = (*self._demoted, f"{said} is served no more: {why}")
+        warnings.warn(
+            f"{said}: {why}; this process serves it no more", PromotionWarning, stacklevel=2
+        )
 
     def _fitted(self, values: Mapping[str, Any]) -> _Call:
-        inputs: list[Any] = []
-        for argument in self._contract.arguments:
-            value = values[argument.name]
-            if not argument.is_array:
-                inputs.append(fit_scalar(argument, value))
-                continue
-            try:
-                inputs.append(device_array(value, argument.name, argument.dtype))
-            except (ContractError, BufferError, ValueError) as error:
-                raise Unfit(str(error)) from error
-        mutated = [i for i, a in enumerate(self._contract.arguments) if a.mutated]
-        _refuse_overlap(inputs, mutated)
-        sizes = self._sizes(inputs)
-        stored, evidence = nearest(usable(self._contract, self._stored, sizes), sizes)
-        return _Call(stored, evidence, sizes, inputs)
-
-    def _sizes(self, inputs: Sequence[Any]) -> dict[str, int]:
-        pairs = list(zip(self._contract.arguments, inputs, strict=True))
-        shapes = [(a.name, a.dims or (), tuple(v.shape)) for a, v in pairs if a.is_array]
-        integers = {
-            a.name: int(v) for a, v in pairs if not a.is_array and np.dtype(a.dtype).kind in "iu"
-        }
-        try:
-            bound = bind_shapes(shapes, integers)
-        except ContractError as error:
-            raise Unfit(str(error)) from error
-        return {name: bound[name] for name in size_names(self._contract)}
+        given = fitted(self._contract, values)
+        served = self._stored
+        if self._demoted and not served:
+            raise Unfit("; ".join(self._demoted))
+        stored, evidence = nearest(usable(self._contract, served, given.sizes), given.sizes)
+        return _Call(stored, evidence, given)
 
     def _kernel(self, stored: StoredPromotion, sizes: Mapping[str, int]) -> Kernel:
         key = str(stored.path)
         if key not in self._kernels:
             variant = stored.promotion.variant
             try:
-                self._kernels[key] = builds.load_promoted(variant, self._contract, on_gpu=True)
+                kernel = builds.load_promoted(variant, self._contract, on_gpu=True)
             except (OutpaceError, BuildError, InvalidDraft) as error:
                 self._stored = tuple(s for s in self._stored if s is not stored)
                 raise Unfit(f"promotion {stored.path} cannot be loaded: {error}") from error
+            demote = partial(self.demote, stored)
+            self._kernels[key] = sampler().sampled(
+                self._reference, stored, kernel, demote, keep_on_device
+            )
         usage.record(stored, dict(sizes))
         return self._kernels[key]
+
+
+def fitted(contract: Contract, values: Mapping[str, Any]) -> Given:
+    """Arguments as a kernel takes them; nothing is copied.
+
+    Raises:
+        Unfit: It cannot take them.
+    """
+    inputs: list[Any] = []
+    for argument in contract.arguments:
+        value = values[argument.name]
+        if not argument.is_array:
+            inputs.append(fit_scalar(argument, value))
+            continue
+        try:
+            inputs.append(device_array(value, argument.name, argument.dtype))
+        except (ContractError, BufferError, ValueError) as error:
+            raise Unfit(str(error)) from error
+    _refuse_overlap(inputs, [i for i, a in enumerate(contract.arguments) if a.mutated])
+    return Given(inputs, _sizes(contract, inputs))
+
+
+def carried_out(
+    contract: Contract, kernel: Kernel, given: Given, out: Sequence[Any] | None
+) -> list[Any]:
+    """Enqueue a call of a kernel.
+
+    Args:
+        contract: Of its reference.
+        kernel: Over arrays on the GPU.
+        given: Its inputs.
+        out: Arrays that take the results; None for new ones.
+
+    Returns:
+        The arrays of the results.
+
+    Raises:
+        Unfit: Arrays of `out` share memory with others of the call.
+        ContractError: They cannot take the results.
+    """
+    import cupy  # noqa: PLC0415  (only where there is a GPU)
+
+    shapes = output_shapes(contract, given.sizes)
+    pairs = list(zip(contract.outputs, shapes, strict=True))
+    if out is None:
+        outputs = [cupy.empty(shape, output.dtype) for output, shape in pairs]
+    else:
+        dtypes = [output.dtype for output, _ in pairs]
+        outputs = [device_array(a, "out", d) for a, d in zip(out, dtypes, strict=True)]
+        _refuse_misshapen(outputs, shapes)
+        everything = [*given.inputs, *outputs]
+        _refuse_overlap(everything, range(len(given.inputs), len(everything)))
+    kernel(*given.inputs, *outputs)
+    return outputs
+
+
+def _sizes(contract: Contract, inputs: Sequence[Any]) -> dict[str, int]:
+    pairs = list(zip(contract.arguments, inputs, strict=True))
+    shapes = [(a.name, a.dims or (), tuple(v.shape)) for a, v in pairs if a.is_array]
+    integers = {
+        a.name: int(v) for a, v in pairs if not a.is_array and np.dtype(a.dtype).kind in "iu"
+    }
+    try:
+        bound = bind_shapes(shapes, integers)
+    except ContractError as error:
+        raise Unfit(str(error)) from error
+    return {name: bound[name] for name in size_names(contract)}
 
 
 def is_on_gpu(value: Any) -> bool:

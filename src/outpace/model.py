@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from outpace.codec import Value, content_hash
+from outpace.roofline import Roofline
 from outpace.split import Reduced, Split
 
 Scalar = bool | int | float | str
@@ -339,20 +340,6 @@ class Counterexample(Value, frozen=True):
     scalars: dict[str, float] = {}
 
 
-class Roofline(Value, frozen=True):
-    """How a time compares with what memory allows.
-
-    Attributes:
-        moved: Bytes that every kernel must move: inputs read once, outputs written once.
-        rate: These bytes a second.
-        share: That rate in parts of the measured bandwidth of a copy.
-    """
-
-    moved: int
-    rate: float
-    share: float
-
-
 class Trial(Value, frozen=True):
     """What happened when a variant met a workload on a target.
 
@@ -441,6 +428,7 @@ class Evidence(Value, frozen=True):
         speedup: Over the reference, confirmed.
         over_incumbent: Over the promotion it replaced, or None.
         over_numba: Over the plain Numba draft (screened, not confirmed), or None.
+        roofline: With arrays on a GPU, where the confirmed time stands; None elsewhere.
         samples: Raw timings of the confirmation.
         verification: How outputs were verified: `high-precision`, `native` or `declared`.
         checks: Counts, for example `{"drawn cases": 24, "timed outputs": 480, "full rule": 30}`.
@@ -455,6 +443,7 @@ class Evidence(Value, frozen=True):
     alpha: float
     over_incumbent: Speedup | None = None
     over_numba: float | None = None
+    roofline: Roofline | None = None
 
 
 class RankEvidence(Evidence, frozen=True):

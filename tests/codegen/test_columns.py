@@ -69,7 +69,13 @@ STATEMENTS = (
 )
 FORWARD = ("p[{here}] = p[{before}] + 0.5 * q", "out[{here}] = out[{before}] * a[{here}]")
 BACKWARD = ("p[{here}] = p[{after}] - 0.5 * q", "out[{here}] = b[{here}] - 0.5 * out[{after}]")
-WIDTHS = {"STRIP": (2, 4), "LONG_STRIP": (3, 64), "REGISTER_STRIP": (2, 8), "PARALLEL": (1, 0)}
+WIDTHS = {
+    "STRIP": (2, 4),
+    "SHORT_STRIP": (3, 8),
+    "LONG_STRIP": (3, 64),
+    "REGISTER_STRIP": (2, 8),
+    "PARALLEL": (1, 0),
+}
 
 
 @st.composite

@@ -16,6 +16,7 @@ from outpace.kernels.gpu.roofline import Roof
 from outpace.kernels.gpu.timing import BatchTime, calls_for, median_time
 from outpace.kernels.languages.base import BuildError
 from outpace.model import Argument, Contract, Output
+from outpace.roofline import Bound
 
 CONTRACT = Contract(
     (
@@ -240,9 +241,10 @@ def test_a_batch_is_long_enough():
 
 def test_the_roof_is_the_slower_of_bytes_and_operations():
     roof = Roof("a card", 4e12, {"float64": 30e12})
-    assert roof.least_seconds(4e9, 1e9, "float64") == 1e-3
-    assert roof.least_seconds(4e6, 30e9, "float64") == 1e-3
-    assert roof.fraction(2e-3, 4e9, 1e9, "float64") == 0.5
+    assert roof.least_seconds(4e9, {"float64": 1e9}) == (Bound.MEMORY, 1e-3)
+    assert roof.least_seconds(4e6, {"float64": 30e9}) == (Bound.ARITHMETIC, 1e-3)
+    assert roof.least_seconds(4e9, {}) == (Bound.MEMORY, 1e-3)
+    assert roof.least_seconds(4e9, {"longdouble": 1.0}) is None
 
 
 def test_throttling_is_told_by_its_reasons():

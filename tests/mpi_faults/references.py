@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 import outpace
-from outpace import Block, Boundary, Combination, Reduced, Ring
+from outpace import Block, Boundary, Combination, Pencil, Reduced, Ring
 
 
 @outpace.optimize(
@@ -109,3 +109,13 @@ def count(u: Int64[np.ndarray, "n"]) -> int:
 def smooth(u: Float32[np.ndarray, "n+2"]) -> Float32[np.ndarray, "n"]:
     """Mean of three, the ghost cells given."""
     return (u[:-2] + u[1:-1] + u[2:]) * np.float32(1 / 3)
+
+
+@outpace.optimize(
+    workloads={"only": {"y": 64, "x": 48}},
+    inputs={"a": outpace.Uniform(-1, 1)},
+    split={"y": Pencil(), "x": Pencil()},
+)
+def turned(a: Float64[np.ndarray, "y x"]) -> Float64[np.ndarray, "x y"]:
+    """The transpose."""
+    return a.T.copy()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from functools import lru_cache, partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from outpace.codec import encode
 from outpace.codegen.abi import output_shapes
 from outpace.codegen.reference import Reference
 from outpace.errors import EnvironmentError_
+from outpace.kernels.dispatcher import Returns
 from outpace.kernels.gpu.readings import Card, Reading, readings
 from outpace.kernels.gpu.timing import BatchTime
 from outpace.model import Contract, Residence, Status
@@ -39,6 +41,7 @@ class DeviceWorker(Worker):
         *given: Any,
         with_cupy: bool = True,
         timed: bool = True,
+        served: Returns | None = None,
         **more: Any,
     ) -> None:
         """Start the process.
@@ -49,6 +52,8 @@ class DeviceWorker(Worker):
             with_cupy: Run the reference under CuPy, else on the host with its arrays carried there
                 and back.
             timed: Whether times matter; where several such processes run at once they cannot.
+            served: Form of the reference's return value, where the draft is to be called as it
+                will be served; else None.
             more: As of `Worker`.
 
         Raises:
@@ -56,6 +61,7 @@ class DeviceWorker(Worker):
         """
         self._with_cupy = with_cupy
         self._attempts = _ATTEMPTS if timed else 0
+        self._served = served
         self.readings: tuple[Reading, ...] = ()
         super().__init__(contract, *given, **more)
 
@@ -64,6 +70,7 @@ class DeviceWorker(Worker):
             "residence": Residence.DEVICE.value,
             "with_cupy": self._with_cupy,
             "contract": encode(self.contract).decode(),
+            "served": None if self._served is None else asdict(self._served),
             "gpu": (),
         }
 

@@ -20,9 +20,10 @@ from outpace.codegen.abi import Role, Slot, slots
 from outpace.codegen.reference import load_function
 from outpace.codegen.source import closure_of
 from outpace.codegen.structured import FlatFunction
+from outpace.kernels.dispatcher import Returns
 from outpace.kernels.gpu.numpy_on_gpu import function_on_gpu
 from outpace.kernels.gpu.timing import BatchTime, CacheFlush, time_batch
-from outpace.kernels.languages.base import InvalidDraft
+from outpace.kernels.languages.base import InvalidDraft, Kernel
 from outpace.kernels.languages.cuda import CUDA
 from outpace.model import Contract
 from outpace.tuner.arena import Mapping
@@ -180,8 +181,21 @@ class OnGpu:
         return float(median(costs))
 
 
-def kernel_on_gpu(language: str, source: Path, contract: Contract, cache: Path) -> OnGpu:
+def kernel_on_gpu(
+    language: str,
+    source: Path,
+    contract: Contract,
+    cache: Path,
+    served: dict[str, Any] | None,
+) -> OnGpu:
     """A built draft.
+
+    Args:
+        language: It is written in.
+        source: Its bound source.
+        contract: Of the reference.
+        cache: What was built from it.
+        served: Fields of `Returns`, where it is to be called as a promotion is; else None.
 
     Raises:
         InvalidDraft: Its language has no kernels over arrays on a GPU.
@@ -189,7 +203,47 @@ def kernel_on_gpu(language: str, source: Path, contract: Contract, cache: Path) 
     """
     if language != CUDA.name:
         raise InvalidDraft(f"{language} has no kernels that take arrays on a GPU; write CUDA")
-    return OnGpu(contract, partial(CUDA.load_on_gpu, source, contract, cache))
+    load = partial(CUDA.load_on_gpu, source, contract, cache)
+    if served is None:
+        return OnGpu(contract, load)
+    returns = Returns(**served)
+    return OnGpu(contract, lambda: _as_served(load(), contract, returns))
+
+
+def _as_served(kernel: Kernel, contract: Contract, returns: Returns) -> Callable[..., Any]:
+    """A function over the judge's arrays that calls a kernel as it will be served.
+
+    The call gets arrays as a user has them, straight from CuPy's pool, without margins and with
+    nothing poisoned. What the user would have then is copied to where the judge looks.
+    """
+    import cupy  # noqa: PLC0415
+
+    from outpace.kernels.gpu.serving import carried_out, fitted  # noqa: PLC0415  (rehearsals only)
+    from outpace.kernels.serve import returned  # noqa: PLC0415
+
+    listed = slots(contract)
+
+    def call(*arguments: Any) -> None:
+        by_slot = list(zip(listed, arguments, strict=True))
+        own = {
+            slot.name: value.copy() if isinstance(value, cupy.ndarray) else value
+            for slot, value in by_slot
+            if slot.role is not Role.OUTPUT
+        }
+        outputs = carried_out(contract, kernel, fitted(contract, own), None)
+        value = returned(contract, returns, outputs)
+        parts = value if isinstance(value, tuple) else (value,)
+        results = [array for slot, array in by_slot if slot.role is Role.OUTPUT]
+        for place, part in zip(results, parts, strict=False):
+            if isinstance(part, cupy.ndarray):
+                cupy.copyto(place, part.reshape(place.shape))
+            else:
+                place.set(np.full(place.shape, part, place.dtype))
+        for slot, array in by_slot:
+            if slot.role is Role.INOUT:
+                cupy.copyto(array, own[slot.name])
+
+    return call
 
 
 def reference_on_gpu(location: tuple[str, str], contract: Contract, *, with_cupy: bool) -> OnGpu:

@@ -2,8 +2,8 @@
 
 With the halo, one step along a dim of blocks reads `low` and `high` cells beyond a rank's own. A
 rank may receive a few times what that makes over all steps: deep halos overlap at corners, and
-collectives pass on what others need. A rank that is sent everything exceeds it by far at the sizes
-at which it is held.
+collectives pass on what others need. A rank that is sent everything exceeds it at the sizes at
+which it is held.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from math import ceil, log2, prod
 
 import numpy as np
 
-from outpace.codegen.dims import parse_dim
+from outpace.codegen.dims import parse_dim, shape_of
 from outpace.codegen.mpi.layout import Layout, Part
 from outpace.split import Block, Boundary, Pencil, Ring
 from outpace.tuner.mpi.questions import halo_of
 
 _SLACK = 3
+_TURNS = 2
+"""How often a rank may receive as much as it owns of arrays that are transposed."""
+_MOST = 0.75
+"""Share of what a rank does not own that it may receive, where it needs less than half of it."""
 _SMALL = 1024
 """Bytes of sizes, counts and flags that any program may exchange."""
 
@@ -25,13 +29,23 @@ _SMALL = 1024
 def most_received(layout: Layout, rank: int) -> int:
     """Bytes that a rank may receive in one call."""
     contract = layout.contract
-    needed = sum(_needed(layout, part, rank) for part in contract.arguments if part.is_array)
     steps = 1
     if contract.steps is not None:
         steps = max(1, layout.global_sizes[contract.steps])
+    arrays = [part for part in contract.arguments if part.is_array]
+    inputs = sum(_of_input(layout, part, rank, steps) for part in arrays)
     gathered = sum(_gathered(layout, part) for part in contract.results)
     transposed = sum(_transposed(layout, part, rank) for part in contract.parts)
-    return _SMALL + _SLACK * (needed * steps + gathered + transposed)
+    return _SMALL + inputs + _SLACK * gathered + _TURNS * transposed
+
+
+def _of_input(layout: Layout, part: Part, rank: int, steps: int) -> int:
+    """Bytes of an input that a rank may receive in so many steps."""
+    needed = _needed(layout, part, rank) * steps
+    whole = prod(shape_of(part.dims or (), layout.global_sizes))
+    others = (whole - prod(layout.shape(part, rank))) * np.dtype(part.dtype).itemsize
+    most = _SLACK * needed
+    return most if 2 * needed > others else min(most, int(_MOST * others))
 
 
 def _needed(layout: Layout, part: Part, rank: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from outpace.kernels.languages.base import Kernel
@@ -34,9 +35,12 @@ def keywords(run: Kernel, sizes: Mapping[str, int]) -> dict[str, Any]:
 def described(error: BaseException) -> dict[str, Any]:
     """An error as `outpace.tuner.failures.classify` takes it."""
     text = "".join(traceback.format_exception(error, limit=-6))
+    steps = traceback.extract_tb(error.__traceback__)
+    lines = [step.lineno for step in steps if Path(step.filename).name == "draft.py"]
     return {
         "kind": type(error).__name__,
         "errno": getattr(error, "errno", None),
         "text": str(error)[:8000],
         "where": text[-8000:],
+        "line": lines[-1] if lines else None,
     }

@@ -16,13 +16,24 @@ _LONGEST = 1 << 20
 
 
 class Error(msgspec.Struct, frozen=True):
-    """What a draft has raised; fields as `outpace.tuner.failures.classify` takes them."""
+    """What a draft has raised; fields as `outpace.tuner.failures.classify` takes them.
+
+    Attributes:
+        line: Of the draft, the last one on the stack; None where the draft is not on it.
+        rank: Which raised it, if one process runs them all.
+    """
 
     kind: str
     text: str
     where: str
     errno: int | None = None
+    line: int | None = None
     rank: int = 0
+
+    @property
+    def place(self) -> str:
+        """Where in the draft, to follow a sentence."""
+        return "" if self.line is None else f", in line {self.line} of the draft"
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -164,6 +164,16 @@ def _default_variant(draft: Draft) -> Variant:
     return Variant(draft, {p.name: p.values[0] for p in draft.parameters})
 
 
+def _bound(variant: Variant) -> str:
+    """The source with its parameters, of which each line has the number that it has in a file.
+
+    There a header comes first where there are flags. The line of each parameter takes its place, so
+    that with several parameters lines are further down.
+    """
+    bound = MPI.bind(variant)
+    return f"# its header\n{bound}" if variant.draft.flags and not variant.params else bound
+
+
 class _Judging:
     """One variant and all that it is asked."""
 
@@ -185,7 +195,7 @@ class _Judging:
         Args:
             launched: Whether to ask real ranks, too.
         """
-        build = write_source("draft.py", MPI.bind(self._variant))
+        build = write_source("draft.py", _bound(self._variant))
         folder = Path(build.name).resolve()
         try:
             build_kernel(self._contract, folder, self._variant, self._lowest)
@@ -210,6 +220,7 @@ class _Judging:
         asked = [
             *self._questioner.awkward(self._variant, self._ranks),
             *self._questioner.drawn(self._variant, self._ranks),
+            *self._questioner.lasting(self._variant, self._ranks),
             *self._questioner.weighed(self._variant, self._ranks),
         ]
         room = max(room_for(question) for question in asked)

@@ -13,12 +13,12 @@ from math import prod
 import numpy as np
 
 from outpace.codegen.contract import size_names
-from outpace.codegen.dims import parse_dim, sizes_text
+from outpace.codegen.dims import parse_dim, shape_of, sizes_text
 from outpace.codegen.domain import allows
 from outpace.codegen.inputs import Case, draw_inputs, is_small
 from outpace.codegen.mpi.layout import Layout, cut_dims, grid_of
 from outpace.model import Contract, Variant
-from outpace.split import Block
+from outpace.split import Block, Pencil
 from outpace.tuner.numerics.acceptance import Expected, expect
 from outpace.tuner.numerics.selfcheck import CheckedReference
 
@@ -29,7 +29,13 @@ _STEPS = (2, 3, 1, 5, 4, 0)
 _STEADY = 3
 """Largest value of another int argument, which may be a number of rounds; cases draw others."""
 _WEIGHED_RANKS = 4
-"""About how many ranks share the larger problem on which work and messages are weighed."""
+"""About how many ranks share the larger problem on which work and messages are weighed.
+
+As many as can be where arrays are transposed, which differs less from gathering all of them.
+"""
+_LASTING = ((65, 67), (33, 35), (17, 19))
+"""Cells of a block, times the halo, and time steps of a problem that exchanges deep halos again."""
+_LASTING_CELLS = 40_000
 _WEIGHED_STEPS = 4
 _WEIGHED_CELLS = 36_000
 """Cells of its largest array."""
@@ -87,6 +93,7 @@ class Questioner:
         self._known = dict(zip((_key(c) for c in checked.cases), checked.expected, strict=True))
         self._refused: set[str] = set()
         self._weighed: dict[int, dict[str, int] | None] = {}
+        self._lasting: dict[int, dict[str, int] | None] = {}
 
     def ranks_of(self, variant: Variant, ranks: Sequence[int]) -> tuple[int, ...]:
         """These numbers of ranks, or where the draft's grid has a fixed number of places, that.
@@ -114,9 +121,29 @@ class Questioner:
                     yield question
 
     def drawn(self, variant: Variant, ranks: Sequence[int]) -> Iterator[Question]:
-        """The cases that serial drafts are checked on, each on one of these numbers of ranks."""
-        for place, case in enumerate(self._cases):
+        """The cases that serial drafts are checked on, each on one of these numbers of ranks.
+
+        But for those in which a dim that is cut has no cell: there is nothing to share.
+        """
+        cut = cut_dims(self.contract)
+        cases = [case for case in self._cases if all(case.sizes[dim] for dim in cut)]
+        for place, case in enumerate(cases):
             question = self._question(variant, ranks[place % len(ranks)], case)
+            if question is not None:
+                yield question
+
+    def lasting(self, variant: Variant, ranks: Sequence[int]) -> Iterator[Question]:
+        """Many time steps, of which the halos of a few ranks may hold a good number."""
+        shared = [number for number in ranks if number > 1]
+        if self.contract.steps is None or not shared:
+            return
+        number = min(shared)
+        if number not in self._lasting:
+            found = _lasting_sizes(self.contract, number, self._steady())
+            self._lasting[number] = next(filter(self._is_quick, found), None)
+        sizes = self._lasting[number]
+        if sizes is not None:
+            question = self._question(variant, number, Case(sizes, self._seed))
             if question is not None:
                 yield question
 
@@ -125,7 +152,9 @@ class Questioner:
         shared = [number for number in ranks if number > 1]
         if not shared:
             return
-        number = min(shared, key=lambda n: abs(n - _WEIGHED_RANKS))
+        is_transposed = any(isinstance(one, Pencil) for one in self.contract.split.values())
+        wanted = max(shared) if is_transposed else _WEIGHED_RANKS
+        number = min(shared, key=lambda n: abs(n - wanted))
         if number not in self._weighed:
             self._weighed[number] = self._largest_quick(number)
         sizes = self._weighed[number]
@@ -203,7 +232,7 @@ def _awkward_sizes(
 ) -> Iterator[dict[str, int]]:
     """Sizes for one number of ranks, each small enough for the full numerical rule."""
     cut = cut_dims(contract)
-    reach = max(1, *(max(halo_of(split)) for split in contract.split.values()))
+    reach = _reach(contract)
     extents = (3 * ranks * reach, 4 * ranks + 1, 1, reach, max(1, ranks - 1), 2 * ranks + 3)
     seen = []
     for place in range(len(extents)):
@@ -220,6 +249,28 @@ def _awkward_sizes(
         if sizes not in seen and allows(contract, sizes) and is_small(contract, sizes):
             seen.append(sizes)
             yield sizes
+
+
+def _lasting_sizes(
+    contract: Contract, ranks: int, steady: Mapping[str, int]
+) -> Iterator[dict[str, int]]:
+    """The longest first; no more than twice the steps of any workload."""
+    assert contract.steps is not None
+    cut = cut_dims(contract)
+    most = max(workload.sizes[contract.steps] for workload in contract.workloads)
+    for cells, steps in _LASTING:
+        extent = ranks * cells * _reach(contract) + 1
+        given = {**steady, **dict.fromkeys(cut, extent), contract.steps: min(steps, 2 * most)}
+        sizes = {name: given.get(name, _OTHER_EXTENTS[0]) for name in size_names(contract)}
+        if not allows(contract, sizes):
+            continue
+        if max(prod(shape_of(p.dims or (), sizes)) for p in contract.parts) <= _LASTING_CELLS:
+            yield sizes
+
+
+def _reach(contract: Contract) -> int:
+    """The farthest that one step reads along any dim, at least 1."""
+    return max(1, *(max(halo_of(split)) for split in contract.split.values()))
 
 
 def _weighed_sizes(

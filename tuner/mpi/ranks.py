@@ -213,7 +213,8 @@ class Ranks:
                     continue
                 if answer is not None and answer.error is not None:
                     status, reason, details = classify(asdict(answer.error))
-                    raise self.failure(status, f"rank {rank}: {reason}", details)
+                    reason = f"rank {rank}: {reason}{answer.error.place}"
+                    raise self.failure(status, reason, details)
                 if answer is not None:
                     answers[rank] = answer
             waiting = [r for r in range(count) if r not in answers]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from outpace.codec import decode
-from outpace.kernels.languages.base import Kernel
+from outpace.kernels.languages.base import InvalidDraft, Kernel
 from outpace.model import Contract
 from outpace.tuner.isolation.sandbox import Layers, Limits, confine, die_with_spawner
 from outpace.tuner.mpi.channel import Line
@@ -73,16 +73,20 @@ class _Ranks:
         There is one rank more than run the draft: their communicator is not COMM_WORLD.
         """
         from outpace.tuner.simcomm import Options, run_ranks  # noqa: PLC0415
+        from outpace.tuner.simcomm.faults import Deadlock  # noqa: PLC0415
 
         count = question["ranks"]
         call = _Call(question, self._runs, self._memory)
         options = Options(max_seconds=question["limit"])
         outcome = run_ranks(count + 1, call, seed=question["seed"], options=options)
         if outcome.fault is not None:
+            waiting = [str(one) for one in outcome.fault.waiting[:count]]
+            is_deadlock = isinstance(outcome.fault, Deadlock)
             return {
                 "fault": outcome.fault.name,
-                "text": str(outcome.fault),
-                "waiting": [str(one) for one in outcome.fault.waiting[:count]],
+                # Not in words of the fault, which names the rank that takes no part.
+                "text": f"Deadlock: {'; '.join(waiting)}" if is_deadlock else str(outcome.fault),
+                "waiting": waiting,
                 "error": next(iter(call.errors), None),
             }
         return {
@@ -125,9 +129,17 @@ class _Call:
         begin = time.thread_time()
         try:
             run(comm, *given, **named)
+            _refuse_finalized()
         except (Exception, SystemExit) as error:
             if not isinstance(error, Fault):
                 self.errors.append({**described(error), "rank": rank})
             raise
         self.seconds[rank] = time.thread_time() - begin
         return str(self._question["nonce"])
+
+
+def _refuse_finalized() -> None:
+    from mpi4py import MPI  # noqa: PLC0415  (the stand-in)
+
+    if MPI.Is_finalized():
+        raise InvalidDraft("it calls MPI.Finalize, and there are more calls to come")

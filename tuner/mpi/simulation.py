@@ -33,7 +33,7 @@ from outpace.tuner.process import Failure
 
 START_LIMIT = 120.0
 """Seconds to start and to import the draft."""
-FIRST_LIMIT = 240.0
+FIRST_LIMIT = 120.0
 """Seconds for the first call, which may compile."""
 CALL_LIMIT = 20.0
 """Seconds for any other call."""
@@ -188,7 +188,8 @@ class Simulated:
             )
         answer = self._asked({"load": True}, START_LIMIT)
         if answer.error is not None:
-            raise self._failure(*classify(asdict(answer.error)))
+            status, reason, details = classify(asdict(answer.error))
+            raise self._failure(status, f"{reason}{answer.error.place}", details)
 
     def _asked(self, message: dict[str, Any], limit: float) -> Answer:
         self._channel.send(message)
@@ -207,7 +208,8 @@ class Simulated:
     def _fault(self, answer: Answer) -> Failure:
         if answer.error is not None:
             status, reason, details = classify(asdict(answer.error))
-            return self._failure(status, f"rank {answer.error.rank}: {reason}", details)
+            where = f"rank {answer.error.rank}"
+            return self._failure(status, f"{where}: {reason}{answer.error.place}", details)
         status = _STATUSES.get(answer.fault or "", Status.CRASHED)
         return self._failure(status, answer.text, "\n".join(answer.waiting))
 

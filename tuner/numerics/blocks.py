@@ -115,7 +115,8 @@ class BlockTest:
     def _wider_halo(self, problem: Problem, layout: Layout, expected: Expected) -> str | None:
         """A halo with which all blocks are right, as where more cells at the ends are held fixed.
 
-        A block that has grown to the whole dim says nothing.
+        So they must be where the dims are cut elsewhere, too. A block that has grown to the whole
+        dim says nothing.
         """
         cut = {dim for dim, parts in layout.grid.items() if parts > 1}
         for more in _WIDER:
@@ -125,19 +126,25 @@ class BlockTest:
                 if dim in cut
             }
             wider = msgspec.structs.replace(self.contract, split={**self.contract.split, **blocks})
-            ranks = range(layout.ranks)
-            locals_ = [local_problem(problem, layout, r, problem.steps, wider) for r in ranks]
-            runs = [self._run(problem, local) for local in locals_]
-            is_right = all(
-                run is not None
-                and all(local.sizes[dim] < problem.sizes[dim] for dim in cut)
-                and compare(self.contract, *self._own(layout, rank, local, run, expected)) is None
-                for rank, local, run in zip(ranks, locals_, runs, strict=True)
-            )
-            if is_right:
+            grid = {dim: parts + (dim in cut) for dim, parts in layout.grid.items()}
+            elsewhere = Layout.of(self.contract, problem.sizes, grid)
+            if all(self._is_right(problem, at, wider, expected) for at in (layout, elsewhere)):
                 texts = (f"{d!r}: Block(halo={_halo_text(b)})" for d, b in blocks.items())
                 return f"blocks are right with split={{{', '.join(texts)}}}"
         return None
+
+    def _is_right(
+        self, problem: Problem, layout: Layout, wider: Contract, expected: Expected
+    ) -> bool:
+        """Whether every block is right with other halos, and none is the whole dim with them."""
+        for rank in range(layout.ranks):
+            local = local_problem(problem, layout, rank, problem.steps, wider)
+            run = self._run(problem, local)
+            if run is None or any(local.sizes[dim] >= problem.sizes[dim] for dim in local.spans):
+                return False
+            if compare(self.contract, *self._own(layout, rank, local, run, expected)) is not None:
+                return False
+        return True
 
     def _own(
         self, layout: Layout, rank: int, local: Local, results: list[Array], expected: Expected

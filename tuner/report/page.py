@@ -18,7 +18,8 @@ from outpace.codegen.dims import sizes_text
 from outpace.codegen.inputs import Case
 from outpace.codegen.machine import Machine
 from outpace.codegen.visible import shown
-from outpace.kernels.promotions import StoredPromotion
+from outpace.kernels.gpu.roofline import described
+from outpace.kernels.promotions import ON_GPU, StoredPromotion
 from outpace.model import Counterexample, Promotion, Status
 from outpace.tuner.report import figures
 from outpace.tuner.report.changes import ALPHA, SHORTEST
@@ -80,6 +81,15 @@ class _PromotionView:
     def promotion(self) -> Promotion:
         return self.stored.promotion
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What bounds the kernel at each workload, where that is known."""
+        return tuple(f"{p.workload}: {p.sentence}" for p in self.positions if p.sentence) + tuple(
+            f"{e.workload.name}: {described(e.roofline)}"
+            for e in self.promotion.evidence
+            if e.roofline is not None
+        )
+
 
 @dataclass(frozen=True)
 class _CampaignView:
@@ -137,7 +147,9 @@ class _Views:
     def _promotion(self, stored: StoredPromotion) -> _PromotionView:
         promotion = stored.promotion
         is_here = self._machine is not None and promotion.target.key == self._target
-        found = positions(promotion, self._machine if is_here else None)
+        # The bandwidth of the host's memory says nothing about a GPU's.
+        bounds = is_here and promotion.key.layout != ON_GPU
+        found = positions(promotion, self._machine if bounds else None)
         roofed = [position for position in found if position.roof is not None]
         return _PromotionView(
             stored,

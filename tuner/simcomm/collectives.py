@@ -9,6 +9,7 @@ from outpace.tuner.simcomm.buffers import IN_PLACE, Buffer, Elements, by_type, s
 from outpace.tuner.simcomm.faults import CollectiveMismatch, InvalidCall
 from outpace.tuner.simcomm.joining import Exchange, Joining, Pattern, forms
 from outpace.tuner.simcomm.operations import OPERATIONS, Op
+from outpace.tuner.simcomm.unsupported import refuse
 
 SUM = OPERATIONS["SUM"]
 
@@ -144,9 +145,8 @@ def reduce_scatter(
     """All combined, and a block of a given length to every rank."""
     target = simple(recvbuf, writable=True)
     if recvcounts is None:
-        call = "Reduce_scatter without recvcounts"
-        comm.reject(f"{call} needs them here: give one count per rank")
-    counts = [int(count) for count in recvcounts or ()]
+        refuse("Reduce_scatter without recvcounts")
+    counts = [int(count) for count in recvcounts]
     own = Buffer(target.memory, target.start, counts[comm.rank], target.datatype)
     return _reduce_scattered("Reduce_scatter", comm, sendbuf, target, own, counts, op)
 

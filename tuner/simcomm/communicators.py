@@ -98,7 +98,7 @@ class Comm(NeighbourCollectives):
             periods = [bool(periods)] * len(extents)
         wraps = tuple(map(bool, periods))
         grid = Grid(extents, wraps)
-        if prod(extents) > self.size or any(extent < 1 for extent in extents):
+        if prod(extents) > self.size or any(extent < 0 for extent in extents):
             self.enter(f"Create_cart({list(extents)})")
             self.reject(f"a grid of {list(extents)} does not fit {self.size} ranks")
 

@@ -23,6 +23,7 @@ from outpace.tuner.simcomm.faults import (
     Call,
     Deadlock,
     Fault,
+    InvalidCall,
     LeakedRequests,
     LimitReached,
     Livelock,
@@ -77,6 +78,8 @@ class Rank:
     Attributes:
         index: In COMM_WORLD.
         clock: Its virtual time in seconds.
+        looks: How often it has looked at the clock.
+        is_finalized: Whether it has called MPI.Finalize.
         thread: Identifies its thread.
         call: The MPI call that it is in, or was in last.
         operations: Begun and not yet completed.
@@ -89,6 +92,8 @@ class Rank:
     lock: threading.Lock = field(default_factory=threading.Lock)
     thread: int = 0
     clock: float = 0.0
+    looks: int = 0
+    is_finalized: bool = False
     cpu: float = 0.0
     call: Call | None = None
     blocked: bool = False
@@ -210,6 +215,8 @@ class Simulation:
             self._record(fault)
             raise fault
         rank.call = call
+        if rank.is_finalized:
+            self.fail(InvalidCall("MPI.Finalize has been called before"))
         self._turn(rank)
         return call
 

@@ -22,8 +22,8 @@ from outpace.tuner.simcomm.faults import (
     DatatypeMismatch,
     Truncation,
 )
+from outpace.tuner.simcomm.matching import Matching
 from outpace.tuner.simcomm.messages import Operation, size_of
-from outpace.tuner.simcomm.pointtopoint import PointToPoint
 from outpace.tuner.simcomm.requests import Prequest, Request
 
 Arguments = ParamSpec("Arguments")
@@ -100,9 +100,7 @@ class Joined(Operation):
         result: What it got.
     """
 
-    def __init__(
-        self, comm: PointToPoint, call: Call, exchange: Exchange, *, waiting: bool
-    ) -> None:
+    def __init__(self, comm: Matching, call: Call, exchange: Exchange, *, waiting: bool) -> None:
         """Begin to take part.
 
         Args:
@@ -197,7 +195,7 @@ def _foreign(pieces: Any, peers: Sequence[int] | None, own: int) -> int:
     return sum(size_of(piece) for piece, peer in pairs if piece is not None and peer != own)
 
 
-class Joining(PointToPoint):
+class Joining(Matching):
     """A communicator whose ranks can meet."""
 
     def join(self, call: Call, exchange: Exchange, form: str = "") -> Joined:

@@ -121,6 +121,7 @@ class Outgoing(Operation):
         payload: A copy made when it was begun.
         source: Rank in the communicator.
         box: Where it is to be received.
+        is_found: Whether a matched probe has found it, so that no other receive gets it.
     """
 
     def __init__(
@@ -141,7 +142,13 @@ class Outgoing(Operation):
         self.tag = tag
         self.box = box
         self.begun = rank.clock
+        self.is_found = False
         self._buffer = buffer
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return size_of(self.payload)
 
     @property
     def is_lost(self) -> bool:
@@ -259,7 +266,7 @@ class Mailbox:
         return self.simulation.random.choice(list(firsts.values())) if firsts else None
 
     def _accepted(self, wanted: Incoming) -> Iterator[Outgoing]:
-        return (send for send in self.sends if wanted.accepts(send))
+        return (send for send in self.sends if wanted.accepts(send) and not send.is_found)
 
     def _join(self, send: Outgoing, receive: Incoming) -> None:
         self._check(send, receive)

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from outpace.tuner.simcomm import buffers, communicators, datatypes, status
 from outpace.tuner.simcomm.communicators import Cartcomm, Comm, Distgraphcomm
 from outpace.tuner.simcomm.engine import current
+from outpace.tuner.simcomm.matching import Message
 from outpace.tuner.simcomm.operations import OPERATIONS, Op
 from outpace.tuner.simcomm.requests import Prequest, Request
 from outpace.tuner.simcomm.topologies import compute_dims
@@ -35,6 +36,14 @@ class MPIError(RuntimeError):
         return str(self)
 
 
+class _Settings(ModuleType):
+    """`mpi4py.rc`: attributes, which a call sets, too; none changes anything here."""
+
+    def __call__(self, **settings: Any) -> None:
+        """Set several."""
+        vars(self).update(settings)
+
+
 class _MPI(ModuleType):
     """`mpi4py.MPI`, whose communicators are those of the rank that asks."""
 
@@ -45,7 +54,7 @@ class _MPI(ModuleType):
         if name not in ("COMM_WORLD", "COMM_SELF"):
             refuse(f"MPI.{name}")
         if here is None:
-            raise RuntimeError(f"MPI.{name} exists only on a simulated rank")
+            raise RuntimeError(f"MPI.{name} exists only while ranks run")
         world, alone = here[1].communicators
         return world if name == "COMM_WORLD" else alone
 
@@ -71,6 +80,7 @@ def mpi_module() -> ModuleType:
         "Distgraphcomm": Distgraphcomm,
         "Request": Request,
         "Prequest": Prequest,
+        "Message": Message,
         "Status": status.Status,
         "Datatype": datatypes.Datatype,
         "Op": Op,
@@ -107,7 +117,8 @@ def mpi_module() -> ModuleType:
 def installed() -> Iterator[ModuleType]:
     """Put the stand-ins in the place of mpi4py, installed or not, and yield `mpi4py.MPI`."""
     mpi = mpi_module()
-    rc = SimpleNamespace(initialize=True, finalize=True, threads=True, thread_level="multiple")
+    rc = _Settings("mpi4py.rc", "Simulated.")
+    rc(initialize=True, finalize=True, threads=True, thread_level="multiple")
     modules: dict[str, Any] = {name: _Package(name, "Simulated.") for name in NAMES}
     modules["mpi4py.MPI"] = mpi
     modules["mpi4py.rc"] = rc
@@ -160,12 +171,16 @@ def Is_initialized() -> bool:
 
 
 def Is_finalized() -> bool:
-    """Never."""
-    return False
+    """Whether this rank has called Finalize."""
+    here = current()
+    return here is not None and here[1].is_finalized
 
 
 def Finalize() -> None:
-    """What is left is looked at when every rank has ended."""
+    """No more calls; what is left is looked at when every rank has ended."""
+    here = current()
+    if here is not None:
+        here[1].is_finalized = True
 
 
 def Query_thread() -> int:
@@ -178,19 +193,27 @@ def Is_thread_main() -> bool:
     return True
 
 
+_TICK = 1e-7
+"""Virtual seconds by which `Wtime` is later at every look, and nothing else is.
+
+Computing takes no virtual time, and programs divide by what has passed, or wait until it has.
+"""
+
+
 def Wtime() -> float:
-    """Virtual seconds of this rank."""
+    """Virtual seconds of this rank, later at every look."""
     here = current()
     if here is None:
         return 0.0
     simulation, rank = here
     simulation.charge(rank)
-    return rank.clock
+    rank.looks += 1
+    return rank.clock + _TICK * (rank.looks - 1)
 
 
 def Wtick() -> float:
     """Resolution of `Wtime` in seconds."""
-    return 1e-9
+    return _TICK
 
 
 def Get_processor_name() -> str:

@@ -47,7 +47,7 @@ class PointToPoint(Handle):
         tag: int = ANY_TAG,
         status: Status | None = None,
     ) -> None:
-        call = self.enter(f"Recv({_from(source, tag)})")
+        call = self.enter(f"Recv({from_text(source, tag)})")
         self._finish(self._begin_receive(call, _target(buf, source), source, tag), status)
 
     def Sendrecv(
@@ -60,7 +60,7 @@ class PointToPoint(Handle):
         recvtag: int = ANY_TAG,
         status: Status | None = None,
     ) -> None:
-        call = self.enter(f"Sendrecv(dest={_NAMES.get(dest, dest)}, {_from(source, recvtag)})")
+        call = self.enter(f"Sendrecv(dest={_NAMES.get(dest, dest)}, {from_text(source, recvtag)})")
         receive = self._begin_receive(call, _target(recvbuf, source), source, recvtag)
         send = self._begin_send(call, _origin(sendbuf, dest), dest, sendtag)
         self._simulation.wait_for(lambda: send.done and receive.done)
@@ -77,7 +77,7 @@ class PointToPoint(Handle):
         status: Status | None = None,
     ) -> None:
         call = self.enter(
-            f"Sendrecv_replace(dest={_NAMES.get(dest, dest)}, {_from(source, recvtag)})"
+            f"Sendrecv_replace(dest={_NAMES.get(dest, dest)}, {from_text(source, recvtag)})"
         )
         buffer = _target(buf, PROC_NULL if source == dest == PROC_NULL else 0)
         self._check_room(buffer)
@@ -101,7 +101,7 @@ class PointToPoint(Handle):
         return self._isend("Irsend", buf, dest, tag, Mode.READY)
 
     def Irecv(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> Request:
-        call = self.enter(f"Irecv({_from(source, tag)})")
+        call = self.enter(f"Irecv({from_text(source, tag)})")
         return Request(self._begin_receive(call, _target(buf, source), source, tag))
 
     # --- Persistent -----------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class PointToPoint(Handle):
         return self._send_init("Bsend", buf, dest, tag, Mode.BUFFERED)
 
     def Recv_init(self, buf: Any, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> Prequest:
-        name = f"Recv_init({_from(source, tag)})"
+        name = f"Recv_init({from_text(source, tag)})"
         self.enter(name)
         buffer = _target(buf, source)
         return Prequest(lambda call: self._begin_receive(call, buffer, source, tag), name)
@@ -140,7 +140,7 @@ class PointToPoint(Handle):
         status: Status | None = None,
     ) -> Any:
         del buf  # only a hint of how large the pickled object may be
-        call = self.enter(f"recv({_from(source, tag)})")
+        call = self.enter(f"recv({from_text(source, tag)})")
         return self._finish(self._begin_receive(call, None, source, tag), status)
 
     def sendrecv(
@@ -154,7 +154,7 @@ class PointToPoint(Handle):
         status: Status | None = None,
     ) -> Any:
         del recvbuf
-        call = self.enter(f"sendrecv(dest={_NAMES.get(dest, dest)}, {_from(source, recvtag)})")
+        call = self.enter(f"sendrecv(dest={_NAMES.get(dest, dest)}, {from_text(source, recvtag)})")
         receive = self._begin_receive(call, None, source, recvtag)
         send = self._begin_send(call, pickle.dumps(sendobj), dest, sendtag)
         self._simulation.wait_for(lambda: send.done and receive.done)
@@ -172,7 +172,7 @@ class PointToPoint(Handle):
 
     def irecv(self, buf: Any = None, source: int = ANY_SOURCE, tag: int = ANY_TAG) -> Request:
         del buf
-        call = self.enter(f"irecv({_from(source, tag)})")
+        call = self.enter(f"irecv({from_text(source, tag)})")
         return Request(self._begin_receive(call, None, source, tag))
 
     # --- Probes ---------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class PointToPoint(Handle):
     def Probe(
         self, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None
     ) -> bool:
-        call = self.enter(f"Probe({_from(source, tag)})")
+        call = self.enter(f"Probe({from_text(source, tag)})")
         wanted = self._wanted(call, source, tag)
         self._simulation.wait_for(lambda: self._look(wanted) is not None)
         return self._report(wanted, status)
@@ -188,7 +188,7 @@ class PointToPoint(Handle):
     def Iprobe(
         self, source: int = ANY_SOURCE, tag: int = ANY_TAG, status: Status | None = None
     ) -> bool:
-        call = self.enter(f"Iprobe({_from(source, tag)})")
+        call = self.enter(f"Iprobe({from_text(source, tag)})")
         found = self._report(self._wanted(call, source, tag), status)
         if not found:
             self._simulation.polled_in_vain()
@@ -360,5 +360,6 @@ def _to(dest: int, tag: int) -> str:
     return f"dest={_NAMES.get(dest, dest)}, tag={tag}"
 
 
-def _from(source: int, tag: int) -> str:
+def from_text(source: int, tag: int) -> str:
+    """The arguments of a receive, for people."""
     return f"source={_NAMES.get(source, source)}, tag={_NAMES.get(tag, tag)}"

@@ -1,13 +1,15 @@
 """Run a program that was written for mpi4py as the ranks of a simulation, without changing it.
 
 Every rank gets modules of its own, as it has in a process of its own: the program as `__main__`,
-and whatever it imports from its folder. What lies elsewhere, such as NumPy, is shared.
+whatever it imports from its folder, and the global random numbers of Python and NumPy. What lies
+elsewhere is shared.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import signal
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
@@ -21,7 +23,9 @@ from outpace.errors import UsageError
 from outpace.tuner.simcomm.communicators import Comm
 from outpace.tuner.simcomm.engine import Options, Rank, current
 from outpace.tuner.simcomm.module import installed
+from outpace.tuner.simcomm.randomness import Randomness
 from outpace.tuner.simcomm.run import Outcome, run_ranks
+from outpace.tuner.simcomm.unsupported import refuse
 
 
 def run_program(
@@ -48,14 +52,19 @@ def run_program(
     """
     code = _compiled(path)
     modules = RankModules(path)
+    randomness = Randomness(seed)
 
     def program(comm: Comm) -> None:
         exec(code, modules.main(comm.rank).__dict__)  # noqa: S102  (it is what was asked for)
 
+    def switch_to(rank: Rank) -> None:
+        modules.switch_to(rank)
+        randomness.switch_to(rank.index)
+
     sys.argv[:] = [str(path), *args]
     sys.path.insert(0, str(path.resolve().parent))
-    with installed(), modules.imported_anew(), _labelled(output):
-        return run_ranks(ranks, program, seed=seed, options=options, on_resume=modules.switch_to)
+    with installed(), modules.imported_anew(), randomness.apart(), _labelled(output), _no_signals():
+        return run_ranks(ranks, program, seed=seed, options=options, on_resume=switch_to)
 
 
 def _compiled(path: Path) -> CodeType:
@@ -93,7 +102,7 @@ class RankModules:
             self._tables[self._shown] = {n: m for n, m in present.items() if m is not None}
         if rank.index not in self._tables:
             main = ModuleType("__main__")
-            main.__file__ = str(self._path)
+            main.__file__ = str(self._path.absolute())
             self._tables[rank.index] = {"__main__": main}
         sys.modules.update(self._tables[rank.index])
         self._shown = rank.index
@@ -176,9 +185,20 @@ class _WithoutLosingTheTurn(Loader):
 class _Labelled(io.TextIOBase):
     """Standard output of all ranks: whole lines, each with the rank that printed it."""
 
+    encoding = "utf-8"
+
     def __init__(self, target: TextIO | None) -> None:
         self._target = target
         self._begun: dict[int, str] = {}
+
+    @property
+    def buffer(self) -> _Bytes:
+        """Takes bytes."""
+        return _Bytes(self)
+
+    def reconfigure(self, **settings: Any) -> None:
+        """Lines are printed when they are complete, whatever is asked for."""
+        del settings
 
     def writable(self) -> bool:
         """Yes."""
@@ -203,6 +223,32 @@ class _Labelled(io.TextIOBase):
                 if text:
                     self._target.write(f"[{rank}] {text}\n")
             self._target.flush()
+
+
+class _Bytes(io.RawIOBase):
+    """Standard output for programs that write bytes."""
+
+    def __init__(self, text: _Labelled) -> None:
+        self._text = text
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Print them as text."""
+        return self._text.write(bytes(data).decode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def _no_signals() -> Iterator[None]:
+    """Refuse handlers of signals: only the main thread can set one, and no rank is that."""
+    before = signal.signal
+    vars(signal)["signal"] = lambda *_: refuse("signal.signal")
+    try:
+        yield
+    finally:
+        vars(signal)["signal"] = before
 
 
 @contextlib.contextmanager

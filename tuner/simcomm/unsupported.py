@@ -42,6 +42,6 @@ def is_mpis(name: str) -> bool:
 
 _LOWER_CASE = {
     *("buffer", "errhandler", "flags", "fromhandle", "fromint", "get_vendor", "group", "handle"),
-    *("improbe", "info", "is_topo", "memory", "mprobe", "pickle", "py2f", "f2py", "toint"),
+    *("info", "is_topo", "memory", "pickle", "py2f", "f2py", "toint"),
     *("topology", "contents", "decode", "envelope", "combiner"),
 }

@@ -8,8 +8,10 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 from outpace import environment
@@ -39,7 +41,8 @@ class Build(StrEnum):
     SANITIZED = "sanitized"
 
 
-_COMMON = ("-fno-pie", "-g1", "-fno-omit-frame-pointer")
+# Of DWARF 5, the assembler of binutils 2.40 mixes up files.
+_COMMON = ("-fno-pie", "-gdwarf-4", "-g1", "-fno-omit-frame-pointer")
 _RUNTIME = {
     Build.RACES: ("-std=c++17", "-O2", *_COMMON),
     Build.SANITIZED: ("-std=c++17", "-O2", *_COMMON, "-DSIMGPU_SANITIZED"),
@@ -51,13 +54,20 @@ _DRAFT = (
 )
 _CHECKS = (
     *("address", "bounds", "alignment", "signed-integer-overflow", "integer-divide-by-zero"),
-    *("shift", "null", "return", "unreachable"),
+    # A negative number may be shifted: it has been defined since C++20, and on every GPU.
+    *("shift-exponent", "null", "return", "unreachable"),
 )
 _INSTRUMENTED = {
     # The compiler announces every access; the runtime takes the place of the thread sanitizer.
     Build.RACES: ("-fsanitize=thread", "-fwrapv"),
     Build.SANITIZED: (f"-fsanitize={','.join(_CHECKS)}", "-fno-sanitize-recover=all"),
 }
+_OPTIONAL = {
+    # Local variables that are read before they are written hold what makes results wrong.
+    Build.RACES: ("-ftrivial-auto-var-init=pattern", "--param=tsan-distinguish-volatile=1"),
+    Build.SANITIZED: ("-ftrivial-auto-var-init=pattern",),
+}
+"""What not every compiler can: they came with GCC 12 and 11."""
 _LINKED = {Build.RACES: (), Build.SANITIZED: ("-fsanitize=address",)}
 
 
@@ -137,18 +147,34 @@ def _compile_runtime(compiler: Compiler, build: Build, folder: Path) -> None:
     compiler.run([*_RUNTIME[build], "-c", source, "-o", "runtime.o"], folder)
     (folder / NAME).touch()
     (folder / "draft.cpp").write_text(translation_unit((), (), ""), encoding="utf-8")
-    for arguments in _steps(build, folder / "draft.cpp", folder / "runtime.o", folder / "draft"):
+    steps = _steps(compiler, build, folder / "draft.cpp", folder / "runtime.o", folder / "draft")
+    for arguments in steps:
         compiler.run(arguments, folder)
 
 
-def _steps(build: Build, unit: Path, runtime: Path, program: Path) -> list[list[str]]:
+@lru_cache
+def _optional(compiler: Compiler, build: Build) -> tuple[str, ...]:
+    """Those of the optional flags that a compiler takes."""
+    taken = []
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "empty.cpp").touch()
+        for flag in _OPTIONAL[build]:
+            with suppress(CompilerError):
+                compiler.run(["-Werror", flag, "-c", "empty.cpp", "-o", "empty.o"], Path(name))
+                taken.append(flag)
+    return tuple(taken)
+
+
+def _steps(
+    compiler: Compiler, build: Build, unit: Path, runtime: Path, program: Path
+) -> list[list[str]]:
     """Arguments of the compiler for a draft: to compile it, then to link it.
 
     Linked without -fsanitize=thread: the runtime takes the place of the sanitizer's library.
     """
-    compiled = [*_DRAFT, *_INSTRUMENTED[build], *_INCLUDES, "-c", str(unit), "-o", f"{program}.o"]
+    flags = [*_DRAFT, *_INSTRUMENTED[build], *_optional(compiler, build), *_INCLUDES]
     return [
-        compiled,
+        [*flags, "-c", str(unit), "-o", f"{program}.o"],
         ["-no-pie", *_LINKED[build], f"{program}.o", str(runtime), "-o", str(program)],
     ]
 
@@ -180,7 +206,7 @@ def build_program(
     (where / NAME).write_text(device, encoding="utf-8")
     steps = " && ".join(
         shlex.join([*compiler.command, *arguments])
-        for arguments in _steps(build, unit_file, runtime, program)
+        for arguments in _steps(compiler, build, unit_file, runtime, program)
     )
     _run_confined(["/bin/sh", "-c", steps], folder, lowest)
     program.chmod(0o700)  # confined linkers may not
@@ -221,7 +247,8 @@ def _refusal(said: str, grade: Grade) -> Failure:
     check = re.search(r"static assertion failed: (steps\[.*)", first)
     if check:
         return Failure(Status.INVALID, check[1], said[:_LOG], grade)
-    unsupported = re.search(r"unsupported in simulation: .*", said)
+    unsupported = re.search(rf"(?:{re.escape(NAME)}:(\d+))?.*(unsupported in simulation: .*)", said)
     if unsupported:
-        return Failure(Status.INCONCLUSIVE, unsupported[0], said[:_LOG], grade)
+        at = f" (line {unsupported[1]})" if unsupported[1] else ""
+        return Failure(Status.INCONCLUSIVE, unsupported[2] + at, said[:_LOG], grade)
     return Failure(Status.BUILD_FAILED, f"does not compile: {first}", said[:_LOG], grade)

@@ -24,14 +24,16 @@ from outpace.tuner.numerics.selfcheck import CheckedReference
 from outpace.tuner.numerics.shrinking import shrunk
 from outpace.tuner.process import Call, Failure
 from outpace.tuner.simgpu.building import Build, build_program
-from outpace.tuner.simgpu.cases import Posed, posed_cases
+from outpace.tuner.simgpu.cases import Posed, demanding_cases, posed_cases
 from outpace.tuner.simgpu.simulation import Simulation, bytes_needed
-from outpace.tuner.simgpu.source import Unsupported, device_file, translation_unit
+from outpace.tuner.simgpu.source import Unsupported, device_file, launch_bounds, translation_unit
 
 CASE_LIMIT = 20.0
 """Seconds for one simulated call on a small drawn case."""
 ORDERS = 2
 """Orders of threads in which races are looked for on every case."""
+DEMANDING_LIMIT = 10.0
+"""Seconds for one near a workload; what takes longer there is left out."""
 _BUFFER_BYTES = 1 << 30
 """Of the buffers of one simulated call."""
 
@@ -47,7 +49,8 @@ def check_cuda(
     """Run a variant on the simulated GPU, on every drawn case and on a few larger ones.
 
     Each case is run in several orders of threads with every access recorded, then once under the
-    sanitizers. A pass is `checked`, which cannot be promoted.
+    sanitizers; those near the workloads once, if there is time, and only the first of them under
+    the sanitizers. A pass is `checked`, which cannot be promoted.
 
     Args:
         checked: The reference, with the cases.
@@ -72,20 +75,23 @@ def check_cuda(
     lowest = lowest_grade(variant.draft, accept_risk=accept_risk)
     language = language_named(variant.draft.language)
     folder = write_source(f"draft{language.suffix}", language.bind(variant))
-    posed = posed_cases(checked)
+    posed, demanding = posed_cases(checked), list(demanding_cases(checked))
     with folder as name:
         grade = Grade.A
+        left_out = ""
         for build in Build:
+            more = demanding if build is Build.RACES else demanding[: 0 if left_out else 1]
             check = _Check(
-                checked, variant, sketch, posed, Path(name), build, lowest, limit, shrinks
+                checked, variant, sketch, posed, more, Path(name), build, lowest, limit, shrinks
             )
             ended = check.run()
             if ended is not None:
                 return ended
             grade = max(grade, check.grade)
+            left_out = left_out or check.left_out
     reason = (
         f"right in simulation on {len(posed)} cases, in {ORDERS} orders of threads and under the "
-        "sanitizers; it was not timed, for which a GPU is needed"
+        f"sanitizers{left_out}; it was not timed, for which a GPU is needed"
     )
     return trial_of(variant, Status.CHECKED, reason, grade=grade)
 
@@ -112,7 +118,8 @@ def _sketch(reference: Reference, variant: Variant) -> _Sketch:
     kernels = tuple(dict.fromkeys(step.kernel for _, step in launches(plan.steps, "steps")))
     checks = launch_checks(plan, contract, params)
     bound = tuple(Parameter(name, (value,)) for name, value in params.items())
-    device, unit = device_file(code, bound), translation_unit(bound, kernels, checks)
+    device = device_file(code, bound)
+    unit = translation_unit(bound, kernels, checks, launch_bounds(device))
     return _Sketch(device, unit, kernels, lambda sizes: _resolved(plan, sizes, reference, variant))
 
 
@@ -134,12 +141,14 @@ class _Check:
     variant: Variant
     sketch: _Sketch
     posed: Sequence[Posed]
+    demanding: Sequence[Posed]
     folder: Path
     build: Build
     lowest: Grade
     limit: float
     shrinks: bool
     grade: Grade = Grade.D
+    left_out: str = ""
     _running: Case | None = None
 
     def run(self) -> Trial | None:
@@ -164,7 +173,8 @@ class _Check:
             sketch.unit, sketch.device, sketch.kernels, self.folder, self.build, self.lowest
         )
         contract = reference.contract
-        room = max(bytes_needed(contract, p.case.sizes, sketch.plan) for p in self.posed)
+        cases = [p.case for p in (*self.posed, *self.demanding)]
+        room = max(bytes_needed(contract, case.sizes, sketch.plan) for case in cases)
         with Simulation(program, contract, sketch.plan, room, lowest=self.lowest) as simulation:
             self.grade = simulation.grade
             orders = ORDERS if self.build is Build.RACES else 1
@@ -172,25 +182,45 @@ class _Check:
                 self._running = posed.case
                 for order in range(orders):
                     simulation.seed = position * orders + order
-                    mismatch = self._mismatch(simulation, posed)
+                    mismatch = self._mismatch(simulation, posed, self.limit)
                     if mismatch is not None:
                         return self._wrong(simulation, posed.case, mismatch)
+            ended = self._demanding(simulation)
         self._running = None
+        return ended
+
+    def _demanding(self, simulation: Simulation) -> Trial | None:
+        """The cases near the workloads, until one takes too long."""
+        simulation.seed = len(self.posed) * ORDERS + 1
+        for posed in self.demanding:
+            self._running = posed.case
+            try:
+                mismatch = self._mismatch(simulation, posed, DEMANDING_LIMIT)
+            except Failure as failure:
+                if failure.status is not Status.TIMEOUT:
+                    raise
+                self.left_out = f"; too slow to be simulated at {describe_sizes(posed.case)}"
+                return None
+            if mismatch is not None:
+                return self._wrong(simulation, posed.case, mismatch)
         return None
 
-    def _mismatch(self, simulation: Simulation, posed: Posed) -> Mismatch | None:
+    def _mismatch(self, simulation: Simulation, posed: Posed, limit: float) -> Mismatch | None:
         reference, case = self.checked.reference, posed.case
         simulation.prepare([Call(case.sizes, draw_inputs(reference, case))])
-        simulation.run(self.limit)
+        simulation.run(limit)
         return compare(reference.contract, posed.expected, simulation.results())
 
     def _wrong(self, simulation: Simulation, case: Case, mismatch: Mismatch) -> Trial:
         found: Counterexample = case.counterexample(mismatch)
+        remark = simulation.remark
         if self.shrinks:
             found = shrunk(self.checked.oracle, simulation, case, mismatch)
         assert found.mismatch is not None
         sizes = describe_sizes(Case.of_counterexample(found))
         reason = f"wrong at {sizes}: {describe(found.mismatch)}"
+        if remark is not None:
+            reason = f"{reason}; {remark}"
         return trial_of(
             self.variant, Status.WRONG, reason, grade=simulation.grade, counterexample=found
         )

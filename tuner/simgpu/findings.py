@@ -19,6 +19,7 @@ from outpace.tuner.simgpu.source import NAME
 
 _ADDR2LINE_SECONDS = 20.0
 _DEEPEST = 8
+_REMARK = "undefined-lane"
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,18 @@ class Finding:
 
     def failure(self, grade: Grade) -> Failure:
         """The status and the sentence; a kind that is not known is a crash."""
-        kind = str(self.report.get("kind"))
-        status, describe = _KINDS.get(kind, (Status.CRASHED, _unknown))
-        return Failure(status, describe(self), grade=grade)
+        status, _ = _KINDS.get(str(self.report.get("kind")), (Status.CRASHED, _unknown))
+        return Failure(status, self.sentence, grade=grade)
+
+    @property
+    def is_remark(self) -> bool:
+        """Whether it is none by itself, but explains results that are wrong."""
+        return self.report.get("kind") == _REMARK
+
+    @property
+    def sentence(self) -> str:
+        """What was found, for a person."""
+        return _KINDS.get(str(self.report.get("kind")), (Status.CRASHED, _unknown))[1](self)
 
     def text(self, name: str) -> str:
         """A field as text."""
@@ -168,6 +178,13 @@ def _shared_limit(found: Finding) -> str:
     )
 
 
+def _threads(found: Finding) -> str:
+    return (
+        f"{found.text('kernel')} is launched with {found.number('threads')} threads a block; it "
+        f"declares `__launch_bounds__({found.number('most')})`"
+    )
+
+
 def _memory(found: Finding) -> str:
     return f"asked for more memory than it may have: {found.number('bytes')} bytes"
 
@@ -193,8 +210,10 @@ _KINDS: dict[str, tuple[Status, Callable[[Finding], str]]] = {
     "divergence": (Status.CRASHED, _divergence),
     "lanes": (Status.CRASHED, _lanes),
     "shuffle": (Status.CRASHED, _shuffle),
+    _REMARK: (Status.WRONG, _shuffle),
     "own-lane": (Status.CRASHED, _own_lane),
     "shared": (Status.OVER_LIMIT, _shared_limit),
+    "threads": (Status.OVER_LIMIT, _threads),
     "memory": (Status.OVER_LIMIT, _memory),
     "signal": (Status.CRASHED, _signal),
 }

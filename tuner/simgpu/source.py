@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from outpace.codegen.macros import macros, without_own_definitions
 from outpace.model import Parameter
@@ -21,7 +22,14 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _DYNAMIC = re.compile(r"\bextern\b(?P<middle>[^;{}()]*(?:\([^()]*\)[^;{}()]*)*?)\[\s*\]\s*;")
+_BOUNDS = re.compile(r"\b__launch_bounds__\s*\(")
+_KERNEL = re.compile(r"\s*(?:void\s+)?(?P<name>[A-Za-z_]\w*)\s*\(")
 _ALIGNMENT = re.compile(r"(?:__align__|alignas)\s*\([^()]*\)|__attribute__\s*\(\(.*?\)\)")
+_STANDARD = (
+    *("array", "cfloat", "climits", "cmath", "complex", "cstddef", "cstdint", "limits", "tuple"),
+    *("type_traits", "utility"),
+)
+"""Headers of the standard library for devices that the host's stand for."""
 _HEADERS = frozenset(
     {
         *("cuda_runtime.h", "cuda_runtime_api.h", "cuda.h", "cooperative_groups.h"),
@@ -29,6 +37,8 @@ _HEADERS = frozenset(
         *("vector_functions.h", "math_functions.h", "math_constants.h"),
         *("cstdint", "stdint.h", "cstddef", "stddef.h", "cmath", "math.h", "cfloat", "float.h"),
         *("climits", "limits.h", "type_traits", "stdio.h", "cstdio", "assert.h", "cassert"),
+        *("cooperative_groups/reduce.h", "cuComplex.h"),
+        *(f"cuda/std/{name}" for name in _STANDARD),
     }
 )
 _HEADERS_OF = {
@@ -39,7 +49,6 @@ _HEADERS_OF = {
     "cuda/pipeline": "cuda::pipeline",
     "cuda/barrier": "cuda::barrier",
     "cooperative_groups/memcpy_async.h": "cooperative_groups::memcpy_async",
-    "cooperative_groups/reduce.h": "cooperative_groups::reduce",
 }
 """What a header that is not simulated brings, by its name."""
 _WORDS = (
@@ -51,7 +60,7 @@ _WORDS = (
     (r"tex[123]D\w*|cudaTextureObject_t|texref\w*", "textures"),
     (r"surf[123]D\w*|cudaSurfaceObject_t", "surfaces"),
     (
-        r"cuda::\w+(?:::\w+)*|__pipeline_\w+|__mbarrier\w*",
+        r"cuda::(?!std\b)\w+(?:::\w+)*|__pipeline_\w+|__mbarrier\w*",
         "cuda::pipeline, cuda::barrier and others",
     ),
     (r"__cluster_dims__|cluster_group|this_cluster|__cluster\w*", "thread block clusters"),
@@ -59,6 +68,8 @@ _WORDS = (
     (r"grid_group|this_grid|multi_grid_group|this_multi_grid", "barriers of the whole grid"),
     (r"memcpy_async|wait_prior", "asynchronous copies"),
     (r"coalesced_group|coalesced_threads|labeled_partition|binary_partition", "coalesced groups"),
+    (r"thread_group", "groups of any size"),
+    (r"__v\w+[24]|__(?:u|s)?(?:had|rhad|sad)d?", "instructions on parts of words"),
     (r"malloc|new|delete", "memory allocated by device code"),
     (r"cuda[A-Z]\w+", "calls of the CUDA runtime from device code"),
     (r"__managed__", "managed memory"),
@@ -141,15 +152,43 @@ def device_file(code: str, parameters: Sequence[Parameter]) -> str:
     return f"\n{without_own_definitions(device, parameters)}\n"
 
 
-def translation_unit(parameters: Sequence[Parameter], kernels: Sequence[str], checks: str) -> str:
+def launch_bounds(code: str) -> dict[str, str]:
+    """The most threads of a block that kernels declare, as expressions, by the kernels' names.
+
+    Args:
+        code: Without comments. Of templates only what does not need their arguments counts.
+    """
+    found = {}
+    for match in _BOUNDS.finditer(code):
+        depth, end, first = 1, match.end(), None
+        while end < len(code) and depth:
+            depth += {"(": 1, ")": -1}.get(code[end], 0)
+            first = end if first is None and depth == 1 and code[end] == "," else first
+            end += 1
+        kernel = _KERNEL.match(code, end)
+        if kernel is not None:
+            found[kernel["name"]] = " ".join(code[match.end() : first or end - 1].split())
+    return found
+
+
+def translation_unit(
+    parameters: Sequence[Parameter],
+    kernels: Sequence[str],
+    checks: str,
+    bounds: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """C++ around the file `NAME`: what comes before it, and the table that calls its kernels.
 
     Args:
         parameters: With the value that each is bound to.
         kernels: Names in the order in which calls number them, template arguments included.
         checks: C++ that holds the kernels to the plan; see `outpace.codegen.cuda.prototype`.
+        bounds: As `launch_bounds` gives them.
     """
     lines = ['#include "simgpu.h"', macros(parameters), f'#include "{NAME}"', checks]
     lines += ['#include "kernels.h"', "extern const simgpu::Kernel simgpu_kernels[] = {"]
-    lines += [f'    simgpu::kernel_of<(&{name})>("{name}", (&{name})),' for name in kernels]
+    lines += [
+        f'    simgpu::kernel_of<(&{name})>("{name}", (&{name}), {bounds.get(name, "0")}),'
+        for name in kernels
+    ]
     return "\n".join([*lines, "};", ""])

@@ -13,20 +13,11 @@ from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, dependence, walk
 from outpace.codegen.nests.c.expressions import Expressions, Functions, c_type
 from outpace.codegen.nests.c.loops import loop_head
-from outpace.codegen.nests.c.parameters import (
-    ACCUMULATOR,
-    COLUMNS,
-    LONG_STRIP,
-    PARALLEL,
-    REGISTER_STRIP,
-    ROWS,
-    STRIP,
-    TIME,
-)
+from outpace.codegen.nests.c.parameters import ACCUMULATOR, COLUMNS, PARALLEL, ROWS, TIME
 from outpace.codegen.nests.c.products import product_lines, written
 from outpace.codegen.nests.c.reductions import CLAUSES, start_of, step_lines
 from outpace.codegen.nests.c.scopes import assigned_in, homes, times_assigned
-from outpace.codegen.nests.c.strips import strip_lines, with_arrays
+from outpace.codegen.nests.c.strips import WIDTHS, strip_lines, with_arrays
 from outpace.codegen.nests.c.teams import team_loops
 from outpace.codegen.nests.c.tiles import TileWriter
 from outpace.codegen.nests.c.waves import WAVES_END, wave_lines
@@ -54,14 +45,13 @@ from outpace.codegen.nests.ir import (
     Variable,
     While,
 )
-from outpace.codegen.nests.rewriting.strips import Lanes, Strip, strip_of
+from outpace.codegen.nests.rewriting.strips import Strip, lanes_of, strip_of
 from outpace.codegen.nests.rewriting.tiles import Tile, tile_of
 from outpace.codegen.nests.rewriting.waves import Wave, wave_of
 from outpace.errors import NotLifted
 
 Body = tuple[Statement, ...]
 _TAB = "    "
-_WIDTHS = {Lanes.APART: STRIP, Lanes.TOGETHER: LONG_STRIP, Lanes.NOWHERE: REGISTER_STRIP}
 
 
 class Place(Enum):
@@ -104,11 +94,12 @@ class Blocks:
             for name in (*s.targets, *s.sources)
         }
         self._written = written(program.body) | self._rebound
-        self._dims = {s.name for s in program.sizes} | set(_WIDTHS.values())
+        self._dims = {s.name for s in program.sizes} | set(WIDTHS.values())
         self._worth_threads = walk.worth_threads(program.body)
         self._prefix = walk.unused_prefix(program, "acc")
         self._next = walk.unused_prefix(program, "next_")
         self._last = walk.unused_prefix(program, "last_")
+        self._pitch = walk.unused_prefix(program, "pitch")
         self._owner = walk.unused_prefix(program, "memory_of_")
         self._count = 0
         self._constants: set[str] = set()
@@ -159,7 +150,7 @@ class Blocks:
 
     def _is_small(self, s: Statement) -> bool:
         """Whether one thread does this faster than several."""
-        if isinstance(s, Nest) and strip_of(s, _WIDTHS) is not None:
+        if isinstance(s, Nest) and lanes_of(s) is not None:
             return False
         return isinstance(s, Store) or (isinstance(s, Nest) and walk.depth(s) < self._worth_threads)
 
@@ -220,7 +211,8 @@ class Blocks:
     def _extent(self, n: Affine) -> str:
         """An extent; one that may be negative stands for 0."""
         simple = _simple(n)
-        if n.constant >= 0 and all(c > 0 and name in self._dims for name, c in n.terms):
+        is_dim = [c > 0 and (d in self._dims or d.startswith(self._pitch)) for d, c in n.terms]
+        if n.constant >= 0 and all(is_dim):
             return simple
         return f"({simple} > 0 ? {simple} : 0)"
 
@@ -313,7 +305,7 @@ class Blocks:
         tile = tile_of(nest)
         if tile is not None:
             return self._tiles(nest, tile, place)
-        strip = strip_of(nest, _WIDTHS)
+        strip = strip_of(nest, WIDTHS, self._pitch)
         if strip is not None:
             return self._strips(strip, place)
         lines: list[str] = []
@@ -357,7 +349,7 @@ class Blocks:
 
     def _strips(self, strip: Strip, place: Place) -> list[str]:
         """A nest of loops by strips; each thread has arrays of its own."""
-        width = _WIDTHS[strip.kind]
+        width = WIDTHS[strip.kind]
         self.choices.add(width)
         self.lane_arrays |= {a.name: a for a in (*strip.arrays, *strip.carried)}
         lines = strip_lines(
@@ -372,7 +364,7 @@ class Blocks:
         if place is not Place.ALONE:
             collapsed = f" collapse({len(strip.outer) + 1})" if strip.outer else ""
             lines = [f"#pragma omp for schedule(static){collapsed}", *lines]
-        lines = with_arrays(strip.arrays, self._count_of, lines)
+        lines = with_arrays(strip, self._count_of, lines)
         if place is not Place.OUTSIDE:
             return lines
         self.choices.add(PARALLEL)

@@ -16,6 +16,8 @@ COLUMNS = "COLUMNS"
 """Columns of such a tile."""
 STRIP = "STRIP"
 """Points that go through sequential loops side by side, far from each other in memory."""
+SHORT_STRIP = "SHORT_STRIP"
+"""The same where only what waits for other steps is done side by side."""
 LONG_STRIP = "LONG_STRIP"
 """The same for points that are neighbours in memory."""
 REGISTER_STRIP = "REGISTER_STRIP"
@@ -28,6 +30,7 @@ CHOICES: dict[str, tuple[Scalar, ...]] = {
     ROWS: (4, 8, 2),
     COLUMNS: (16, 8),
     STRIP: (4, 64),
+    SHORT_STRIP: (8, 16),
     LONG_STRIP: (64, 16, 256),
     REGISTER_STRIP: (16, 8),
 }

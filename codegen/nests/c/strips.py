@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+
+import numpy as np
 
 from outpace.codegen.c_signature import C_TYPES
-from outpace.codegen.nests.ir import Array, Loop, Range, Statement
-from outpace.codegen.nests.rewriting.strips import LANE, Strip, straight_parts
+from outpace.codegen.nests.c.parameters import LONG_STRIP, REGISTER_STRIP, SHORT_STRIP, STRIP
+from outpace.codegen.nests.ir import Array, Loop, Statement
+from outpace.codegen.nests.rewriting.strips import LANE, Lanes, Strip, straight_parts
 
 NAMES = frozenset({LANE, "lanes", "first_lane"})
 """Variables of the text below."""
+WIDTHS = {
+    Lanes.APART: STRIP,
+    Lanes.ALONG: SHORT_STRIP,
+    Lanes.TOGETHER: LONG_STRIP,
+    Lanes.NOWHERE: REGISTER_STRIP,
+}
+"""Macros for the number of lanes."""
 _TAB = "    "
+_LINE = 64
+"""Bytes of a cache line."""
 
 
 def strip_lines(
@@ -37,7 +49,7 @@ def strip_lines(
                 inner = [_TAB + line for line in parts(part.body, count)]
                 lines += [f"{head(part)} {{", *inner, "}"]
             else:
-                lines += _for_lanes(strip.lanes, count, body(part))
+                lines += _for_lanes(strip, count, body(part))
         return lines
 
     carried = [f"{C_TYPES[a.dtype]} {a.name}[{width}];" for a in strip.carried]
@@ -55,29 +67,37 @@ def strip_lines(
     ]
 
 
-def with_arrays(
-    arrays: Sequence[Array], count: Callable[[Array], str], lines: list[str]
-) -> list[str]:
-    """The lines with arrays that are made before and freed after them.
+def with_arrays(strip: Strip, count: Callable[[Array], str], lines: list[str]) -> list[str]:
+    """The lines with the arrays of one thread, made before and freed after them.
 
     Args:
-        arrays: Of one thread.
-        count: Writes how many elements one has.
+        strip: The nest.
+        count: Writes how many elements an array has.
         lines: What uses them.
     """
+    pitches = [
+        f"const int64_t {name} = {_pitch(count(a), a.dtype)};" for name, a in strip.pitches.items()
+    ]
     made = [
         f"{C_TYPES[a.dtype]} *restrict {a.name} = scratch({count(a)}, sizeof({C_TYPES[a.dtype]}));"
-        for a in arrays
+        for a in strip.arrays
     ]
-    freed = [f"free({a.name});" for a in arrays]
-    return ["{", *(_TAB + line for line in (*made, *lines, *freed)), "}"]
+    freed = [f"free({a.name});" for a in strip.arrays]
+    return ["{", *(_TAB + line for line in (*pitches, *made, *lines, *freed)), "}"]
 
 
-def _for_lanes(lanes: Range, count: str, body: list[str]) -> list[str]:
+def _pitch(extent: str, dtype: str) -> str:
+    """An odd number of cache lines: even ones may put all lanes in the same few sets."""
+    line = _LINE // np.dtype(dtype).itemsize
+    return f"(({extent} + {line - 1}) / {line} | 1) * {line}"
+
+
+def _for_lanes(strip: Strip, count: str, body: list[str]) -> list[str]:
+    simd = [] if strip.kind is Lanes.ALONG else ["#pragma omp simd"]
     return [
-        "#pragma omp simd",
+        *simd,
         f"for (int64_t {LANE} = 0; {LANE} < {count}; {LANE}++) {{",
-        f"{_TAB}const int64_t {lanes.name} = first_lane + {LANE};",
+        f"{_TAB}const int64_t {strip.lanes.name} = first_lane + {LANE};",
         *body,
         "}",
     ]

@@ -11,11 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 Functions = Mapping[str, ast.FunctionDef]
 _WRITING_METHODS = ("fill", "sort", "resize", "put", "partition", "itemset", "setflags")
+_WRITING_FUNCTIONS = ("copyto", "fill_diagonal", "place", "put", "putmask", "at")
+"""Of NumPy, and methods of its ufuncs: they write their first argument."""
 
 
 def is_copy_safe(function: ast.FunctionDef, functions: Functions, names: set[str]) -> bool:
     """Whether none of these names, nor one that may be a view of them, is written in place."""
-    return not related(function, names) & set(written_in_place(function, functions))
+    written = set(written_in_place(function, functions))
+    return not related(function, names, functions) & written
 
 
 def is_fresh_copy_safe(
@@ -33,8 +36,8 @@ def is_fresh_copy_safe(
     end = next((k for k, s in enumerate(block) if s is node), None)
     if end is None:
         return False
-    made = [k for k, s in enumerate(block[:end]) if _binds_new(s, y)]
-    others = related(function, {x, y}) - {y}
+    made = [k for k, s in enumerate(block[:end]) if _binds_new(s, y, functions)]
+    others = related(function, {x, y}, functions) - {y}
     written = list(written_in_place(function, functions))
     if not made or others & set(written):
         return False
@@ -51,7 +54,7 @@ def written_in_place(node: ast.AST, functions: Functions, depth: int = 0) -> Ite
             case ast.AugAssign(target=ast.Name(id=name)):
                 yield name
             case ast.Call(func=ast.Attribute(value=owner, attr=method)) if (
-                method in _WRITING_METHODS or method in ("copyto", "fill_diagonal", "place")
+                method in _WRITING_METHODS or method in _WRITING_FUNCTIONS
             ):
                 yield from _roots(owner)
                 yield from (n for a in part.args[:1] for n in _roots(a))
@@ -67,7 +70,7 @@ def _written_by_helper(
     call: ast.Call, helper: ast.FunctionDef, functions: Functions, depth: int
 ) -> Iterator[str]:
     """Roots of the arguments that a helper writes."""
-    written = related(helper, set(written_in_place(helper, functions, depth + 1)))
+    written = related(helper, set(written_in_place(helper, functions, depth + 1)), functions)
     given = dict(zip((a.arg for a in helper.args.args), call.args, strict=False))
     given |= {k.arg: k.value for k in call.keywords if k.arg is not None}
     for name, value in given.items():
@@ -77,21 +80,21 @@ def _written_by_helper(
 
 def writes_arguments(helper: ast.FunctionDef, functions: Functions) -> bool:
     """Whether a helper may write into what it is given."""
-    written = related(helper, set(written_in_place(helper, functions, 1)))
-    return bool(written & {a.arg for a in helper.args.args})
+    written = related(helper, set(written_in_place(helper, functions, 1)), functions)
+    return bool(written & {a.arg for a in ast.walk(helper.args) if isinstance(a, ast.arg)})
 
 
-def related(function: ast.AST, names: set[str]) -> set[str]:
+def related(function: ast.AST, names: set[str], functions: Functions, depth: int = 0) -> set[str]:
     """The names, and all that assignments may make views of the same arrays."""
     pairs: list[tuple[set[str], set[str]]] = []
     for part in ast.walk(function):
         if isinstance(part, ast.Assign):
             targets = {n for t in part.targets for n in _bound(t)}
-            pairs.append((targets, set(_may_show(part.value))))
+            pairs.append((targets, set(_may_show(part.value, functions, depth))))
         elif isinstance(part, ast.AnnAssign) and part.value is not None:
-            pairs.append((set(_bound(part.target)), set(_may_show(part.value))))
+            pairs.append((set(_bound(part.target)), set(_may_show(part.value, functions, depth))))
         elif isinstance(part, ast.For):
-            pairs.append((set(_bound(part.target)), set(_may_show(part.iter))))
+            pairs.append((set(_bound(part.target)), set(_may_show(part.iter, functions, depth))))
     found = set(names)
     size = -1
     while size < len(found):
@@ -110,29 +113,46 @@ def _bound(target: ast.expr) -> Iterator[str]:
             yield from _bound(part)
 
 
-def _may_show(value: ast.expr) -> Iterator[str]:
+def _may_show(value: ast.expr, functions: Functions, depth: int = 0) -> Iterator[str]:
     """Names of arrays of which the value may be, or hold, a view."""
+    parts: list[ast.expr] = []
     match value:
         case ast.Name(id=name):
             yield name
         case ast.Subscript(value=base) | ast.Attribute(value=base) | ast.Starred(value=base):
-            yield from _may_show(base)
+            parts = [base]
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
-            for part in parts:
-                yield from _may_show(part)
+            pass
         case ast.IfExp(body=body, orelse=orelse):
-            yield from _may_show(body)
-            yield from _may_show(orelse)
+            parts = [body, orelse]
+        case ast.Call(func=ast.Name(id=called)) if called in functions and _makes_new(
+            functions[called], functions, depth
+        ):
+            pass
         case ast.Call(func=function, args=arguments):
             method = function.attr if isinstance(function, ast.Attribute) else ""
-            if method in _COPYING:
-                return
-            if isinstance(function, ast.Attribute):
-                yield from _may_show(function.value)
-            for argument in arguments:
-                yield from _may_show(argument)
+            owner = [function.value] if isinstance(function, ast.Attribute) else []
+            parts = [] if method in _COPYING else [*owner, *arguments]
         case _:
             pass
+    for part in parts:
+        yield from _may_show(part, functions, depth)
+
+
+def _makes_new(helper: ast.FunctionDef, functions: Functions, depth: int) -> bool:
+    """Whether what a helper returns shows nothing but arrays of its own."""
+    if depth > 8:
+        return False
+    returned = [part.value for part in ast.walk(helper) if isinstance(part, ast.Return)]
+    shown = {n for v in returned if v is not None for n in _may_show(v, functions, depth + 1)}
+    given = {a.arg for a in ast.walk(helper.args) if isinstance(a, ast.arg)}
+    bound = {n for part in ast.walk(helper) for n in _stored(part)}
+    return shown <= bound and not shown & related(helper, given, functions, depth + 1)
+
+
+def _stored(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
 
 
 _COPYING = frozenset(
@@ -159,10 +179,10 @@ def _roots(node: ast.expr) -> Iterator[str]:
         yield node.id
 
 
-def _binds_new(s: ast.stmt, name: str) -> bool:
+def _binds_new(s: ast.stmt, name: str, functions: Functions) -> bool:
     """Whether a statement binds a name to an array that nothing else holds."""
     match s:
         case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
-            return not list(_may_show(value))
+            return not list(_may_show(value, functions))
         case _:
             return False

@@ -208,6 +208,11 @@ class Builder:
             return False
         return self.shapes.get(value.storage) == value.shape
 
+    def lasts(self, value: Value) -> bool:
+        """Whether a value is a whole array that is still there after any loop."""
+        names = {n for extent in value.shape for n in extent.names}
+        return self.is_whole(value) and not names - self._top_sizes - self.parameters
+
     def indices(self, shape: tuple[Affine, ...], base: str = "i") -> tuple[Range, ...]:
         """One index per axis."""
         return tuple(Range(self.fresh(f"{base}{k}"), extent) for k, extent in enumerate(shape))

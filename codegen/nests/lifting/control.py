@@ -29,6 +29,7 @@ from outpace.codegen.nests.lifting.scopes import (
     assignments,
     full_range,
     integer_expression,
+    is_variable,
     same_value,
     variable_value,
 )
@@ -116,8 +117,10 @@ class Control(ABC):
         zipped = isinstance(source, ast.Call) and ast.unparse(source.func) == "zip"
         parts = source.args if zipped and isinstance(source, ast.Call) else [source]
         arrays = [self._expressions.lift(part) for part in parts]
-        if not zipped and isinstance(arrays[0], tuple):
-            self._unrolled(node, counter, target, arrays[0])
+        tuples = [a for a in arrays if isinstance(a, tuple)]
+        if tuples and len(tuples) == len(arrays):
+            items = tuple(zip(*tuples, strict=False)) if zipped else tuples[0]
+            self._unrolled(node, counter, target, items)
             return
         extents = {a.shape[0] for a in arrays if isinstance(a, Value) and a.shape}
         found = [a for a in arrays if isinstance(a, Value) and a.shape]
@@ -140,15 +143,36 @@ class Control(ABC):
         self, node: ast.For, counter: str | None, target: ast.expr, items: tuple[Any, ...]
     ) -> None:
         """The body once for every element of a tuple."""
-        jumps = any(isinstance(part, ast.Break | ast.Continue) for part in ast.walk(node))
-        if len(items) > LONGEST_UNROLLED or jumps:
+        body = _without_continue(node.body)
+        if len(items) > LONGEST_UNROLLED or any(map(_jumps, body)):
             raise NotLifted("a loop over a long tuple, or one that is left early")
         for place, item in enumerate(items):
             if counter is not None:
                 self._names.environment[counter] = position(affine.constant(place))
-            self._assign_one(target, self._names.settled(item, "item"), node.body, node)
-            for statement in node.body:
-                self._statement(statement, node.body)
+            self._take(target, self._names.settled(item, "item"), body, node)
+            for statement in body:
+                self._statement(statement, body)
+        for name in assignments(node.target):
+            if not is_variable(self._names.environment.get(name)):
+                self._names.environment.pop(name, None)
+
+    def _take(
+        self, target: ast.expr, item: Lifted, body: Sequence[ast.stmt], node: ast.For
+    ) -> None:
+        """Bind an element; a number that the body does not change stays a literal."""
+        match target, item:
+            case ast.Name(id=name), Value() if not item.is_array:
+                changes = name in self._names.frame.carried or assignments(*body)[name]
+                if isinstance(item.scalar, Constant) and not changes:
+                    self._names.environment[name] = item
+                    return
+            case ast.Tuple(elts=parts), tuple() if len(parts) == len(item):
+                for part, one in zip(parts, item, strict=True):
+                    self._take(part, one, body, node)
+                return
+            case _:
+                pass
+        self._assign_one(target, item, body, node)
 
     def _counted(
         self,
@@ -271,3 +295,25 @@ class Control(ABC):
             if isinstance(variable, Variable) and variable.name in types:
                 return variable_value(variable.name, types[variable.name])
         return value
+
+
+def _without_continue(body: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """The body of a loop, in which what follows `if ...: continue` is its other branch."""
+    for place, s in enumerate(body):
+        match s:
+            case ast.If(test=test, body=[*before, ast.Continue()], orelse=[]):
+                rest = _without_continue(body[place + 1 :])
+                chosen: list[ast.stmt] = [*before] or [ast.Pass()]
+                branch = ast.copy_location(ast.If(test, chosen, rest), s)
+                return [*body[:place], ast.fix_missing_locations(branch)]
+            case _:
+                pass
+    return list(body)
+
+
+def _jumps(s: ast.AST) -> bool:
+    """Whether a statement may leave, or go on with, the loop around it."""
+    if isinstance(s, ast.Break | ast.Continue):
+        return True
+    inner = s.orelse if isinstance(s, ast.For | ast.While) else ast.iter_child_nodes(s)
+    return any(map(_jumps, inner))

@@ -159,15 +159,15 @@ def _array(call: Call) -> Lifted:
         raise NotLifted("np.array with copy=False")
     source = given["object"]
     if isinstance(source, tuple):
-        source = _listed(call, source)
+        source = listed(call.builder, source)
     value = value_of(source, call.name)
     name = dtype_of(given.get("dtype"), value.dtype)
     return Value(name, value.shape, lambda i: cast(value.at(i), name))
 
 
-def _listed(call: Call, rows: tuple[Lifted, ...]) -> Value:
+def listed(builder: Builder, rows: tuple[Lifted, ...]) -> Value:
     """An array of scalars in nested lists."""
-    parts = [_listed(call, r) if isinstance(r, tuple) else value_of(r, call.name) for r in rows]
+    parts = [listed(builder, r) if isinstance(r, tuple) else value_of(r, "array") for r in rows]
     if not parts or len({p.shape for p in parts}) > 1 or any(_free(p) for p in parts):
         raise NotLifted("np.array of anything but scalars in lists of equal lengths")
     dtype, _ = result_type(lambda *samples: np.array(samples), *map(_as_scalar, parts))
@@ -175,12 +175,12 @@ def _listed(call: Call, rows: tuple[Lifted, ...]) -> Value:
     total = int(np.prod([n.constant for n in shape]))
     if total > LARGEST_LISTING:
         raise NotLifted(f"np.array of {total} numbers in the source")
-    target = call.builder.allocate(call.builder.hint, dtype, shape)
+    target = builder.allocate(builder.hint, dtype, shape)
     for place in np.ndindex(*(n.constant for n in shape)):
         here = tuple(Position(affine.constant(k)) for k in place)
         content = cast(element(parts[place[0]], here[1:]), dtype)
         assert target.storage is not None
-        call.builder.emit(Store(target.storage, here, content))
+        builder.emit(Store(target.storage, here, content))
     return target
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from outpace.codegen.dims import Affine
 from outpace.codegen.nests.affine import symbol
 from outpace.codegen.nests.ir import Apply, Constant, Expression, Op, Position
 from outpace.codegen.nests.lifting.values import (
@@ -68,8 +69,22 @@ def comparison(op: Op, function: Callable[..., Any], *values: Value) -> Value:
     if "uint64" in kinds and any(k.startswith("int") for k in kinds):
         raise NotLifted("a comparison of uint64 with a signed integer")
     weak = any(weak for _, weak in possible_types(function, *values))
-    dtype, _ = joined_kind(possible_types(operator.add, *values))
+    ints = [v.weak and v.dtype == "int64" and not v.kinds for v in values]
+    typical = [literal(1) if is_int else v for v, is_int in zip(values, ints, strict=True)]
+    dtype, _ = joined_kind(possible_types(operator.add, *typical))
+    if dtype[0] in "iu" and not all(_fits(v, dtype) for v in values):
+        if dtype == "uint64":
+            raise NotLifted("a comparison of uint64 with an int that it may not hold")
+        dtype = "int64"
     return _mapped(op, values, [dtype] * len(values), "bool", weak=weak)
+
+
+def _fits(value: Value, dtype: str) -> bool:
+    """Whether a Python int is known to be one of the dtype; NumPy compares it exactly."""
+    if not value.weak or value.dtype != "int64":
+        return True
+    limits, known = np.iinfo(dtype), value.scalar
+    return isinstance(known, Constant) and limits.min <= known.value.real <= limits.max
 
 
 def logical(op: Op, *values: Value) -> Value:
@@ -126,6 +141,12 @@ def same_elements(a: Value, b: Value) -> bool:
         return True
     here = tuple(Position(symbol(f"?{k}")) for k in range(len(a.shape)))
     return a.shape == b.shape and a.at(here) == b.at(here)
+
+
+def spread(mask: Value, shape: tuple[Affine, ...]) -> Value:
+    """A mask of the first axes, repeated along the others."""
+    rank = len(mask.shape)
+    return Value(mask.dtype, shape, lambda i: mask.at(i[:rank]))
 
 
 def _power(dtype: str, weak: bool, base: Value, exponent: Value) -> Value:

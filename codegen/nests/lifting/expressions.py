@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,8 @@ from outpace.codegen.nests.ir import (
 )
 from outpace.codegen.nests.lifting import functions, products
 from outpace.codegen.nests.lifting.builder import Builder
-from outpace.codegen.nests.lifting.creation import grid, listed_constant
+from outpace.codegen.nests.lifting.comprehensions import Comprehension, Comprehensions
+from outpace.codegen.nests.lifting.creation import grid, listed, listed_constant
 from outpace.codegen.nests.lifting.elementwise import choice, comparison, elementwise, logical
 from outpace.codegen.nests.lifting.indexing import Cut, Item, subscript
 from outpace.codegen.nests.lifting.values import (
@@ -64,10 +64,10 @@ _COMPARISONS: dict[type[ast.cmpop], tuple[Op, Callable[[Any, Any], Any]]] = {
 }
 _VIEWS = ("T", "real", "imag")
 
-CallHelper = Callable[[ast.Call, str, list[Lifted]], Lifted]
+CallHelper = Callable[[ast.Call, str, list[Lifted], Mapping[str, Lifted]], Lifted]
 
 
-class Expressions:
+class Expressions(Comprehensions):
     """Lifts expressions in an environment.
 
     Args:
@@ -78,6 +78,7 @@ class Expressions:
 
     Attributes:
         environment: What names stand for here.
+        kept: What names stood for where a loop was left.
         local_names: All names that the function binds somewhere.
     """
 
@@ -93,7 +94,8 @@ class Expressions:
         self._constants = constants
         self._call_helper = call_helper
         self.environment: dict[str, Lifted] = {}
-        self.local_names: AbstractSet[str] = frozenset()
+        self.kept: dict[str, Lifted] = {}
+        self.local_names: frozenset[str] = frozenset()
 
     def value(self, node: ast.expr) -> Value:
         """An expression that must be a number or an array."""
@@ -125,6 +127,8 @@ class Expressions:
                 return self.subscript(base, index)
             case ast.Call():
                 return self._call(node)
+            case ast.ListComp() | ast.GeneratorExp():
+                return self._written_out(node)
             case _:
                 return self._operation(node)
 
@@ -139,10 +143,12 @@ class Expressions:
         if not isinstance(lifted, Value):
             raise NotLifted(f"`{ast.unparse(base)}` cannot be indexed")
         mask = items[0]
-        if len(items) == 1 and isinstance(mask, Value) and mask.dtype == "bool" and mask.is_array:
-            if mask.shape != lifted.shape:
+        if isinstance(mask, Value) and mask.dtype == "bool" and mask.is_array:
+            axes = len(mask.shape)
+            if mask.shape != lifted.shape[:axes]:
                 raise NotLifted("a boolean mask of another shape than its array")
-            return Selection(lifted, mask)
+            whole = [Cut(None, None, None)] * axes
+            return Selection(subscript(self._builder, lifted, [*whole, *items[1:]]), mask)
         return subscript(self._builder, lifted, items)
 
     def items(self, index: ast.expr) -> list[Item]:
@@ -156,7 +162,8 @@ class Expressions:
             return Cut(*bounds)
         if isinstance(node, ast.Constant) and node.value is ...:
             return ...
-        return self.lift(node)
+        lifted = self.lift(node)
+        return listed(self._builder, lifted) if isinstance(lifted, tuple) else lifted
 
     def _bound(self, node: ast.expr) -> Value | None:
         return None if self.lift(node) is None else self.value(node)
@@ -164,6 +171,8 @@ class Expressions:
     def _name(self, name: str) -> Lifted:
         if name in self.environment:
             return self.environment[name]
+        if name in self.kept:
+            return self.kept[name]
         if name in self.local_names:
             raise NotLifted(f"{name} stands for what only some branch or earlier iteration made")
         if name in self._constants:
@@ -210,16 +219,17 @@ class Expressions:
 
     def _of_selection(self, owner: Selection, name: str) -> Lifted:
         """An attribute of the elements that a mask selects."""
-        if name in ("size", "shape"):
-            count = functions.size(self._builder, owner)
-            return count if name == "size" else (count,)
+        rest = owner.source.shape[len(owner.mask.shape) :]
+        if name == "shape" or (name == "size" and not rest):
+            count = functions.length(self._builder, owner)
+            return count if name == "size" else (count, *map(position, rest))
         if name == "dtype":
             return DType(owner.source.dtype)
         return NamedFunction("method", name, owner)
 
     def _call(self, node: ast.Call) -> Lifted:
         function = self.lift(node.func)
-        arguments = [self.lift(a) for a in node.args]
+        arguments = [self._argument(function, a) for a in node.args]
         keywords = {k.arg: self.lift(k.value) for k in node.keywords if k.arg is not None}
         if any(isinstance(a, ast.Starred) for a in node.args) or len(keywords) < len(node.keywords):
             raise NotLifted("a call with * or **")
@@ -228,10 +238,19 @@ class Expressions:
         if not isinstance(function, NamedFunction):
             raise NotLifted(f"the call `{ast.unparse(node)}`")
         if function.module == "builtins" and not functions.is_builtin(function.name):
-            if keywords:
-                raise NotLifted(f"a call of {function.name} with keywords")
-            return self._call_helper(node, function.name, arguments)
+            return self._call_helper(node, function.name, arguments, keywords)
         return functions.call(self._builder, function, arguments, keywords)
+
+    def _argument(self, function: Lifted, node: ast.expr) -> Lifted:
+        """An argument of a call; a comprehension may be an array where no one could tell."""
+        if not isinstance(node, Comprehension) or not isinstance(function, NamedFunction):
+            return self.lift(node)
+        try:
+            return self._written_out(node)
+        except NotLifted:
+            if (function.module, function.name) not in _COLLECTING:
+                raise
+        return self._collected(node)
 
     def _operation(self, node: ast.expr) -> Lifted:  # noqa: PLR0911  (a dispatch)
         match node:
@@ -320,6 +339,11 @@ class Expressions:
         kind = Op.LOGICAL_AND if isinstance(op, ast.And) else Op.LOGICAL_OR
         result = self._truth(parts[0])
         for part in parts[1:]:
+            if isinstance(result.scalar, Constant):
+                if bool(result.scalar.value) is (kind is Op.LOGICAL_OR):
+                    break
+                result = self._truth(part)
+                continue
             with self._builder.block() as needed:
                 value = self._truth(part)
             if not needed:
@@ -342,6 +366,9 @@ class Expressions:
             return self.lift(body if condition.scalar.value else orelse)
         chosen, needed = self._apart(body)
         other, also = self._apart(orelse)
+        if chosen.is_array or other.is_array:
+            held = cast(condition.scalar, "bool")
+            return self._chosen_array(held, (chosen, needed), (other, also))
         result = choice(condition, chosen, other)
         if not needed and not also:
             return result
@@ -351,6 +378,26 @@ class Expressions:
         self._builder.emit(If(held, (*needed, first), (*also, second)))
         held = Variable(name, result.dtype)
         return Value(result.dtype, (), lambda _: held, result.weak, kinds=result.kinds)
+
+    def _chosen_array(
+        self, condition: Expression, *options: tuple[Value, list[Statement]]
+    ) -> Value:
+        """One of two arrays in memory of its own, which is right where no name holds either."""
+        builder = self._builder
+        first = options[0][0]
+        for value, _ in options:
+            if value.storage is not None and not builder.is_constant(value.storage):
+                raise NotLifted("a conditional expression of arrays that may be written")
+            if (value.shape, value.dtype) != (first.shape, first.dtype):
+                raise NotLifted("a conditional expression of arrays that differ")
+        target = builder.allocate(builder.hint, first.dtype, first.shape)
+        branches = []
+        for value, needed in options:
+            with builder.block() as block:
+                builder.fill(target, value)
+            branches.append((*needed, *block))
+        builder.emit(If(condition, branches[0], branches[1]))
+        return target
 
     def _apart(self, node: ast.expr) -> tuple[Value, list[Statement]]:
         """A value, and the statements that it needs."""
@@ -372,6 +419,10 @@ class Expressions:
         pairs = zip(ops, values, values[1:], strict=False)
         found = [comparison(*_COMPARISONS[type(op)], a, b) for op, a, b in pairs]
         return _folded(found[0] if len(found) == 1 else logical(Op.LOGICAL_AND, *found))
+
+
+_COLLECTING = {("numpy", "array"), ("builtins", "sum")}
+"""Functions that take a list of numbers or arrays as they take an array."""
 
 
 def _folded(value: Value) -> Value:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from operator import add
+from dataclasses import replace
+from operator import add, floordiv, mod
 from operator import pow as power
 from typing import Any
 
 import numpy as np
 
 from outpace.codegen.nests.ir import Constant, Op, Reduction
-from outpace.codegen.nests.lifting import creation, elementwise, products, reductions, shaping
+from outpace.codegen.nests.lifting import (
+    creation,
+    elementwise,
+    products,
+    reductions,
+    repeating,
+    shaping,
+)
 from outpace.codegen.nests.lifting.builder import Builder
-from outpace.codegen.nests.lifting.calls import Call, Handler, of_numpy, value_of
+from outpace.codegen.nests.lifting.calls import Call, Handler, literal_of, of_numpy, value_of
 from outpace.codegen.nests.lifting.values import (
     DType,
     Lifted,
@@ -95,7 +103,7 @@ def _full_name(function: NamedFunction) -> str:
 
 def is_builtin(name: str) -> bool:
     """Whether a builtin of that name is known."""
-    return name in ("abs", "min", "max", "len", "range", "pow", "sum")
+    return name in ("abs", "min", "max", "len", "range", "pow", "sum", "divmod")
 
 
 def converted(dtype: DType, arguments: list[Lifted]) -> Value:
@@ -118,11 +126,16 @@ def view(value: Value, name: str) -> Value:
     return Value(part.dtype, part.shape, part.at, part.weak, storage=value.storage)
 
 
-def size(builder: Builder, value: Value | Selection) -> Value:
+def size(builder: Builder, value: Value) -> Value:
     """The number of elements."""
+    return shaping.size(builder, value)
+
+
+def length(builder: Builder, value: Value | Selection) -> Value:
+    """The first extent, as `len` gives it."""
     if isinstance(value, Selection):
         return reductions.selected(builder, value.mask)
-    return shaping.size(builder, value)
+    return shaping.length(builder, value)
 
 
 def _of_ufunc(known: Call) -> Lifted:
@@ -142,11 +155,24 @@ def lifted_elementwise(
     masks = [a.mask for a in arguments if isinstance(a, Selection)]
     plain = [a.source if isinstance(a, Selection) else value_of(a, name) for a in arguments]
     if masks:
-        outside = [a for a in arguments if isinstance(a, Value) and a.is_array]
-        if outside or any(not elementwise.same_elements(m, masks[0]) for m in masks):
-            raise NotLifted(f"{name} of elements that different masks select")
+        _check_selected(name, arguments, masks)
     result = elementwise.elementwise(op, function, *plain)
     return Selection(result, masks[0]) if masks else result
+
+
+def _check_selected(name: str, arguments: tuple[Lifted, ...], masks: list[Value]) -> None:
+    """Whether what one mask selects has the same place in all arguments.
+
+    Raises:
+        NotLifted: It has not.
+    """
+    ranks = {len(a.source.shape) for a in arguments if isinstance(a, Selection)}
+    beside = max(ranks) - len(masks[0].shape)
+    outside = [a for a in arguments if isinstance(a, Value) and len(a.shape) > beside]
+    if outside or any(not elementwise.same_elements(m, masks[0]) for m in masks):
+        raise NotLifted(f"{name} of elements that different masks select")
+    if len(ranks) > 1:
+        raise NotLifted(f"{name} of selected rows and elements")
 
 
 def _ufunc_method(known: Call, ufunc: str, method: str) -> Lifted:
@@ -154,24 +180,22 @@ def _ufunc_method(known: Call, ufunc: str, method: str) -> Lifted:
         return products.outer(_UFUNCS[ufunc], of_numpy(ufunc), *known.only(2))
     if ufunc not in _OF_UFUNCS:
         raise NotLifted(f"a call of {known.name}")
-    given = known.bound("a", "axis")
-    axis = given.get("axis", literal(0))
+    given = {"axis": literal(0), **known.bound("a", "axis", "dtype", "out", "keepdims")}
     kind = _OF_UFUNCS[ufunc].value
-    return reductions.HANDLERS[kind](Call(known.builder, kind, (given["a"], axis), {}))
+    return reductions.HANDLERS[kind](Call(known.builder, kind, (), given))
 
 
-def _builtin(  # noqa: PLR0911  (a dispatch)
+def _builtin(  # noqa: C901, PLR0911  (a dispatch)
     builder: Builder, name: str, arguments: list[Lifted], keywords: Mapping[str, Lifted]
 ) -> Lifted:
     if keywords:
         raise NotLifted(f"a call of {name} with keywords")
+    given = arguments
     if name == "len" and len(arguments) == 1:
         owner = arguments[0]
         if isinstance(owner, tuple):
             return literal(len(owner))
-        if isinstance(owner, Selection):
-            return size(builder, owner)
-        return shaping.length(builder, value_of(owner, name))
+        return length(builder, owner if isinstance(owner, Selection) else value_of(owner, name))
     if name in ("sum", "min", "max") and len(arguments) == 1 and isinstance(arguments[0], tuple):
         arguments = list(arguments[0])
     values = tuple(value_of(a, name) for a in arguments)
@@ -179,10 +203,15 @@ def _builtin(  # noqa: PLR0911  (a dispatch)
         return elementwise.elementwise(Op.ABSOLUTE, abs, *values)
     if name in ("min", "max"):
         return elementwise.extreme(Op.SMALLER if name == "min" else Op.LARGER, values)
+    if name == "divmod" and len(values) == 2:
+        whole = elementwise.elementwise(Op.FLOOR_DIVIDE, floordiv, *values)
+        return whole, elementwise.elementwise(Op.REMAINDER, mod, *values)
     if name == "pow" and len(values) == 2:
         return elementwise.elementwise(Op.POWER, power, *values)
-    if name == "sum" and values and not any(v.is_array for v in values):
+    if name == "sum" and values and isinstance(given[0], tuple):
         return _summed(values)
+    if name == "sum" and len(values) == 1:
+        return reductions.summed_rows(builder, values[0])
     raise NotLifted(f"a call of {name} here")
 
 
@@ -263,6 +292,35 @@ def _exp2(call: Call) -> Lifted:
     return elementwise.elementwise(Op.POWER, np.power, scalar_value(Constant(2.0, dtype)), value)
 
 
+def _rint(call: Call) -> Lifted:
+    """Halves go to the even neighbour; `np.round` to whole numbers is the same."""
+    given = call.bound("a", "decimals")
+    value = value_of(given["a"], call.name)
+    if value.dtype[0] != "f" or literal_of(given.get("decimals", literal(0)), "decimals"):
+        raise NotLifted(f"np.{call.name} of {value.dtype}, or to decimals")
+    weak, mapped = value.weak, elementwise.elementwise
+    below = mapped(Op.FLOOR, np.floor, value)
+    rest = mapped(Op.SUBTRACT, np.subtract, value, below)
+    above = mapped(Op.ADD, np.add, below, literal(1.0))
+    odd = mapped(Op.REMAINDER, np.remainder, below, literal(2.0))
+    up = elementwise.comparison(Op.GREATER, np.greater, rest, literal(0.5))
+    half = elementwise.comparison(Op.EQUAL, np.equal, rest, literal(0.5))
+    is_odd = elementwise.comparison(Op.EQUAL, np.equal, odd, literal(1.0))
+    goes_up = elementwise.logical(Op.LOGICAL_OR, up, elementwise.logical(_AND, half, is_odd))
+    return replace(elementwise.where(goes_up, above, below), weak=weak)
+
+
+_AND = Op.LOGICAL_AND
+
+
+def _angle(call: Call) -> Lifted:
+    (value,) = call.only(1)
+    if value.dtype[0] != "c":
+        raise NotLifted(f"np.angle of {value.dtype}")
+    parts = (view(value, name) for name in ("imag", "real"))
+    return elementwise.elementwise(Op.ARCTAN2, np.arctan2, *parts)
+
+
 def _item(call: Call) -> Lifted:
     value = value_of(call.arguments[0], "item")
     if value.is_array or call.keywords or len(call.arguments) > 1:
@@ -276,6 +334,7 @@ def _item(call: Call) -> Lifted:
 _HANDLERS: dict[str, Handler] = {
     **creation.HANDLERS,
     **shaping.HANDLERS,
+    **repeating.HANDLERS,
     **reductions.HANDLERS,
     **products.HANDLERS,
     "where": _where,
@@ -290,4 +349,8 @@ _HANDLERS: dict[str, Handler] = {
     "isinf": _isinf,
     "exp2": _exp2,
     "item": _item,
+    "rint": _rint,
+    "round": _rint,
+    "around": _rint,
+    "angle": _angle,
 }

@@ -48,11 +48,9 @@ def subscript(builder: Builder, base: Value, items: Sequence[Item]) -> Value:
     """
     parts = _without_ellipsis(items, len(base.shape))
     gathers = [i for i in parts if isinstance(i, Value) and i.is_array]
-    if any(g.dtype == "bool" for g in gathers):
-        raise NotLifted("a boolean mask selects a number of elements that depends on the data")
-    if gathers and any(isinstance(i, Cut) or i is None for i in parts):
-        raise NotLifted("an index array together with slices")
-    shape: list[Affine] = list(broadcast(*(g.shape for g in gathers))) if gathers else []
+    gathered = _gathered_shape(gathers, parts)
+    begin: int | None = None
+    shape: list[Affine] = []
     sources: list[_Source] = []
     axis = 0
     for item in parts:
@@ -66,12 +64,15 @@ def subscript(builder: Builder, base: Value, items: Sequence[Item]) -> Value:
         if isinstance(item, Cut):
             length, source = _slice(builder, item, extent, len(shape))
             shape.append(length)
+        elif gathers:
+            if begin is None:
+                begin = len(shape)
+                shape += gathered
+            source = _gather(builder, item, extent, (begin, begin + len(gathered)))
         else:
             source = _integer(builder, item, extent)
         sources.append(source)
     for extent in base.shape[axis:]:
-        if gathers:
-            raise NotLifted("an index array that does not index every axis")
         sources.append(_place(len(shape), affine.ZERO, 1))
         shape.append(extent)
 
@@ -91,14 +92,38 @@ def _without_ellipsis(items: Sequence[Item], rank: int) -> list[Cut | Lifted]:
     return [*plain[: found[0]], *whole, *plain[found[0] :]]
 
 
+def _gathered_shape(gathers: Sequence[Value], parts: Sequence[Cut | Lifted]) -> tuple[Affine, ...]:
+    """What index arrays, and integers between them, put in the place of their axes.
+
+    Raises:
+        NotLifted: A slice or None is between them, so that NumPy puts their axes first.
+    """
+    if not gathers:
+        return ()
+    if any(g.dtype == "bool" for g in gathers):
+        raise NotLifted("a boolean mask selects a number of elements that depends on the data")
+    places = [k for k, part in enumerate(parts) if isinstance(part, Value)]
+    if places[-1] - places[0] >= len(places):
+        raise NotLifted("index arrays on both sides of a slice")
+    return broadcast(*(g.shape for g in gathers))
+
+
+def _gather(builder: Builder, item: Lifted, extent: Affine, axes: tuple[int, int]) -> _Source:
+    """The elements of an index array, which are on these axes of the result."""
+    known = _checked_integers(item)
+    return lambda indices: wrapped(builder, element(known, indices[slice(*axes)]), extent)
+
+
 def _integer(builder: Builder, item: Lifted, extent: Affine) -> _Source:
-    """An integer, or an array of them, along an axis."""
+    """An integer along an axis."""
+    fixed = wrapped(builder, _checked_integers(item).scalar, extent)
+    return lambda _: fixed
+
+
+def _checked_integers(item: Lifted) -> Value:
     if not isinstance(item, Value) or item.dtype[0] not in "iu":
         raise NotLifted("an index that is neither an integer, a slice nor None")
-    if item.is_array:
-        return lambda indices: wrapped(builder, element(item, indices), extent)
-    fixed = wrapped(builder, item.scalar, extent)
-    return lambda _: fixed
+    return item
 
 
 def wrapped(builder: Builder, index: Expression, extent: Affine) -> Expression:
@@ -109,6 +134,8 @@ def wrapped(builder: Builder, index: Expression, extent: Affine) -> Expression:
             return Position(known)
         if not known.terms:
             return Position(affine.plus(extent, known))
+        if affine.minus(extent, known) == affine.ONE:  # the last one; without one it raises
+            return Position(known)
     if index.dtype[0] == "u":
         return index
     return Apply(Op.WRAP, (cast(index, "int64"), Position(extent)), "int64")
@@ -117,15 +144,48 @@ def wrapped(builder: Builder, index: Expression, extent: Affine) -> Expression:
 def _slice(builder: Builder, cut: Cut, extent: Affine, axis: int) -> tuple[Affine, _Source]:
     """Length of a slice, and the index it reads."""
     step = 1 if cut.step is None else _literal_step(cut.step)
-    if step == -1 and cut.start is None and cut.stop is None:
-        return extent, _place(axis, affine.plus(extent, affine.constant(-1)), -1)
-    if step < 1:
-        raise NotLifted(f"a slice with bounds and step {step}")
+    if step < 0:
+        start = _first_of_back(builder, cut.start, extent)
+        stop = _last_of_back(builder, cut.stop, extent)
+        length = affine.minus(start, stop)
+        if step < -1:
+            length = ceiling_of(builder, length, -step)
+        return length, _place(axis, start, step)
     start = affine.ZERO if cut.start is None else _start(builder, cut.start, extent)
     length = _length(builder, start, cut.stop, extent)
     if step > 1:
         length = ceiling_of(builder, length, step)
     return length, _place(axis, start, step)
+
+
+def _first_of_back(builder: Builder, bound: Value | None, extent: Affine) -> Affine:
+    """Where a slice with a negative step begins."""
+    last = affine.minus(extent, affine.ONE)
+    known = last if bound is None else builder.size(bound.scalar)
+    if known == last:
+        return last
+    if not known.terms and known.constant < 0:
+        return affine.plus(extent, known)  # if before the start, the length is 0
+    if builder.bounds.nonnegative(known):
+        if builder.bounds.nonnegative(affine.minus(last, known)):
+            return known
+        begin: Expression = Position(known)
+    else:
+        begin = _from_end(known, extent, lowest=-1)
+    return builder.size(Apply(Op.MINIMUM, (begin, Position(last)), "int64"))
+
+
+def _last_of_back(builder: Builder, bound: Value | None, extent: Affine) -> Affine:
+    """What a slice with a negative step stops before."""
+    if bound is None:
+        return affine.constant(-1)
+    known = builder.size(bound.scalar)
+    if builder.bounds.nonnegative(known):
+        return known
+    turned = affine.plus(extent, known)
+    if not known.terms and builder.bounds.nonnegative(affine.plus(turned, affine.ONE)):
+        return turned
+    return builder.size(_from_end(known, extent, lowest=-1))
 
 
 def ceiling_of(builder: Builder, length: Affine, step: int) -> Affine:
@@ -163,6 +223,8 @@ def _length(builder: Builder, start: Affine, stop: Value | None, extent: Affine)
     end = builder.size(stop.scalar)
     if not end.terms and end.constant < 0:
         return affine.minus(affine.plus(extent, end), start)
+    if _ends_short(builder, start, end, extent):
+        return affine.minus(end, start)
     if builder.bounds.nonnegative(end):
         if not builder.bounds.nonnegative(affine.minus(extent, end)):
             smaller = Apply(Op.MINIMUM, (Position(end), Position(extent)), "int64")
@@ -171,6 +233,16 @@ def _length(builder: Builder, start: Affine, stop: Value | None, extent: Affine)
         smaller = Apply(Op.MINIMUM, (_from_end(end, extent), Position(extent)), "int64")
         end = builder.size(smaller)
     return affine.minus(end, start)
+
+
+def _ends_short(builder: Builder, start: Affine, end: Affine, extent: Affine) -> bool:
+    """Whether a slice up to `extent - c` needs no clamping, as none is where that is negative.
+
+    There the stop is `2 extent - c` or 0, of which neither is beyond a start of `c - 2` or more.
+    """
+    short = affine.minus(extent, end)
+    beyond = affine.plus(affine.minus(start, short), affine.constant(2))
+    return builder.bounds.nonnegative(short) and builder.bounds.nonnegative(beyond)
 
 
 def _start(builder: Builder, bound: Value, extent: Affine) -> Affine:
@@ -184,11 +256,11 @@ def _start(builder: Builder, bound: Value, extent: Affine) -> Affine:
     return builder.size(_from_end(known, extent))
 
 
-def _from_end(bound: Affine, extent: Affine) -> Expression:
-    """A bound that may be negative, counted from the end, and 0 where that is before the start."""
+def _from_end(bound: Affine, extent: Affine, lowest: int = 0) -> Expression:
+    """A bound that may be negative, counted from the end, and `lowest` where that is before it."""
     zero = Constant(0, "int64")
     turned: Expression = Position(affine.plus(extent, bound))
     if bound.terms:
         negative = Apply(Op.LESS, (Position(bound), zero), "bool")
         turned = Apply(Op.WHERE, (negative, turned, Position(bound)), "int64")
-    return Apply(Op.MAXIMUM, (turned, zero), "int64")
+    return Apply(Op.MAXIMUM, (turned, Constant(lowest, "int64")), "int64")

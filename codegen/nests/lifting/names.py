@@ -36,6 +36,7 @@ class Frame:
     Attributes:
         function: Its source.
         counts: How often each name is assigned.
+        outermost: Whether it is the reference itself, and no helper.
         owned: Arrays that were made here.
         carried: Names that were bound before the loops and branches around this place.
         names: Scalar variables by the name in the source.
@@ -43,6 +44,7 @@ class Frame:
 
     function: ast.FunctionDef
     counts: Counter[str]
+    outermost: bool
     owned: set[str] = field(default_factory=set)
     carried: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
@@ -97,6 +99,14 @@ class Names:
             raise NotLifted(f"{name} changes what it is inside a loop or branch")
         else:
             self.environment[name] = self.settled(lifted, name)
+
+    def forget(self, name: str) -> None:
+        """`del name`."""
+        if name not in self.environment:
+            raise NotLifted(f"{name} is deleted, and may have no value")
+        if name in self.frame.carried:
+            raise NotLifted(f"{name} is deleted inside a loop or branch")
+        del self.environment[name]
 
     def _bind_array(
         self, name: str, value: Value, block: Sequence[ast.stmt], node: ast.stmt
@@ -205,7 +215,20 @@ class Names:
         return self._builder.materialised(value, name)
 
     def _settled_scalar(self, value: Value, name: str) -> Value:
-        if isinstance(value.scalar, Constant | Position):
+        return value if isinstance(value.scalar, Position) else self._held(value, name)
+
+    def depart(self, kept: Mapping[str, str]) -> None:
+        """Keep the values of variables of a loop, which is left here, under other names."""
+        for name, new in kept.items():
+            value = self.environment.get(name)
+            if isinstance(value, Value) and value.is_array and self._builder.lasts(value):
+                self._expressions.kept[new] = value
+            elif isinstance(value, Value) and not value.is_array:
+                self._expressions.kept[new] = self._held(value, new)
+
+    def _held(self, value: Value, name: str) -> Value:
+        """A scalar as it is now."""
+        if isinstance(value.scalar, Constant):
             return value
         named = self._builder.named(value.scalar, name)
         return Value(named.dtype, (), lambda _: named, value.weak, kinds=value.kinds)
@@ -280,10 +303,15 @@ class Names:
         """Whether an array bound in one branch may be copied into memory shared with the other."""
         if not isinstance(value, Value) or not value.is_array or value.storage is None:
             return False
-        if self.is_private(name):
+        if self.is_private(name) or self._is_result(name):
             return True
         names = self._sharing(name, value)
         return aliasing.is_copy_safe(self.frame.function, self._functions, names)
+
+    def _is_result(self, name: str) -> bool:
+        """Whether a name holds what the reference returns, after which nothing is written."""
+        written = (part.id for part in ast.walk(self.frame.function) if isinstance(part, ast.Name))
+        return self.frame.outermost and name not in written
 
 
 def _storages(lifted: Lifted) -> Iterator[str]:

@@ -11,9 +11,16 @@ from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine
 from outpace.codegen.nests.ir import Apply, Expression, Library, Op, Operand, Reduction
 from outpace.codegen.nests.lifting.builder import Builder
-from outpace.codegen.nests.lifting.calls import Call, Handler, literal_of, product_of, value_of
+from outpace.codegen.nests.lifting.calls import (
+    Call,
+    Handler,
+    axis_of,
+    literal_of,
+    product_of,
+    value_of,
+)
 from outpace.codegen.nests.lifting.elementwise import elementwise
-from outpace.codegen.nests.lifting.shaping import reshaped
+from outpace.codegen.nests.lifting.shaping import exchanged, reshaped
 from outpace.codegen.nests.lifting.values import (
     Indices,
     Lifted,
@@ -179,12 +186,54 @@ def _vdot(call: Call) -> Lifted:
 
 def _tensordot(call: Call) -> Lifted:
     given = call.bound("a", "b", "axes")
-    if literal_of(given.get("axes", literal(2)), "the axes of np.tensordot") != 1:
-        raise NotLifted("np.tensordot with axes other than 1")
     left, right = (value_of(given[k], call.name) for k in "ab")
-    if not left.shape or not 1 <= len(right.shape) <= 2:
-        raise NotLifted("np.tensordot with this number of axes")
-    return _contracted(call.builder, left, right)
+    axes: Lifted = given.get("axes", literal(2))
+    if isinstance(axes, tuple) and len(axes) == 2:
+        first, second = (_listed_axes(a, v) for a, v in zip(axes, (left, right), strict=True))
+    else:
+        count = literal_of(axes, "the axes of np.tensordot")
+        first = tuple(range(len(left.shape) - count, len(left.shape)))
+        second = tuple(range(count))
+    if len(first) != len(second) or min((*first, 0)) < 0 or max((*second, 0)) > len(right.shape):
+        raise NotLifted("np.tensordot with axes that do not fit")
+    rest = [
+        [k for k in range(len(v.shape)) if k not in taken]
+        for v, taken in ((left, first), (right, second))
+    ]
+    left = exchanged(left, (*rest[0], *first))
+    right = exchanged(right, (*second, *rest[1]))
+    if len(first) == 1 and len(right.shape) <= 2:
+        return _contracted(call.builder, left, right)
+    return _summed_over(call.builder, left, right, len(first))
+
+
+def _listed_axes(axes: Lifted, value: Value) -> tuple[int, ...]:
+    """One axis or several, in the order given."""
+    parts = axes if isinstance(axes, tuple) else (axes,)
+    return tuple(axis_of(part, len(value.shape)) for part in parts)
+
+
+def _summed_over(builder: Builder, left: Value, right: Value, count: int) -> Value:
+    """A sum over the last axes on the left and as many first ones on the right."""
+    kept = len(left.shape) - count
+    for a, b in zip(left.shape[kept:], right.shape[:count], strict=True):
+        _check_inner(a, b)
+    dtype = _dtype(left, right)
+    shape = (*left.shape[:kept], *right.shape[count:], *left.shape[kept:])
+
+    def at(indices: Indices) -> Expression:
+        inner = indices[len(shape) - count :]
+        factors = (
+            cast(left.at((*indices[:kept], *inner)), dtype),
+            cast(right.at((*inner, *indices[kept : len(shape) - count])), dtype),
+        )
+        return Apply(Op.MULTIPLY, factors, dtype)
+
+    terms = Value(dtype, shape, at)
+    if not count:
+        return terms
+    axes = tuple(range(len(shape) - count, len(shape)))
+    return builder.reduced(Reduction.SUM, terms, axes, dtype, keepdims=False)
 
 
 def outer(op: Op, function: Callable[..., Any], left: Value, right: Value) -> Value:

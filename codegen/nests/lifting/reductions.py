@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -38,8 +40,9 @@ from outpace.codegen.nests.lifting.calls import (
     truth,
     value_of,
 )
-from outpace.codegen.nests.lifting.elementwise import converted, elementwise
-from outpace.codegen.nests.lifting.shaping import diagonal
+from outpace.codegen.nests.lifting.elementwise import converted, elementwise, spread
+from outpace.codegen.nests.lifting.indexing import Cut, subscript
+from outpace.codegen.nests.lifting.shaping import diagonal, flattened
 from outpace.codegen.nests.lifting.values import (
     Indices,
     Lifted,
@@ -70,7 +73,7 @@ def _reduced(call: Call) -> Lifted:
     if given.get("out") is not None:
         raise NotLifted(f"{call.name} with out")
     if isinstance(source, Selection):
-        return _of_selection(call, source, set(given) - {"a"})
+        return _of_selection(call, source, given)
     value = value_of(source, call.name)
     if not value.shape:
         if set(given) - {"a"} or call.name not in ("sum", "mean", "max", "min"):
@@ -80,6 +83,15 @@ def _reduced(call: Call) -> Lifted:
     axes = axes_of(given.get("axis"), len(value.shape))
     keepdims = flag_of(_given(given.get("keepdims"), default=False))
     return _total(call, value, axes, given.get("dtype"), keepdims=keepdims)
+
+
+def summed_rows(builder: Builder, value: Value) -> Value:
+    """Python's `sum` of an array: 0 plus its elements, or rows."""
+    if not value.shape:
+        raise NotLifted("sum of a scalar")
+    first = Value(value.dtype, value.shape[1:], lambda i: value.at((Position(affine.ZERO), *i)))
+    dtype, _ = result_type(operator.add, literal(0), first)
+    return builder.reduced(Reduction.SUM, value, (0,), dtype, keepdims=False)
 
 
 def _given(lifted: Lifted, *, default: bool) -> Lifted | bool:
@@ -112,11 +124,16 @@ def _divided(total: Value, count: Value) -> Value:
 # --- Masks --------------------------------------------------------------------------------------
 
 
-def _of_selection(call: Call, selection: Selection, options: set[str]) -> Lifted:
-    """A reduction over the selected elements; the others count as neutral ones."""
-    if options:
-        raise NotLifted(f"{call.name} of masked elements with {sorted(options)}")
-    source, mask = selection.source, selection.mask
+def _of_selection(call: Call, selection: Selection, given: Mapping[str, Lifted]) -> Lifted:
+    """A reduction over the selected elements, or rows; the others count as neutral ones."""
+    source, mask = selection.source, spread(selection.mask, selection.source.shape)
+    options = sorted(set(given) - {"a", "axis"})
+    axis = given.get("axis")
+    if options or (axis is not None and len(selection.mask.shape) > 1):
+        raise NotLifted(f"{call.name} of masked elements with {options or 'an axis'}")
+    axes = axes_of(axis, len(source.shape))
+    if 0 not in axes:
+        raise NotLifted(f"{call.name} of each of the rows that a mask selects")
     name = "mean" if call.name == "average" else call.name
     dtype, _ = result_type(of_numpy(name), _flat(source))
     dtype = "bool" if name in ("any", "all") else dtype
@@ -127,10 +144,16 @@ def _of_selection(call: Call, selection: Selection, options: set[str]) -> Lifted
         chosen = cast(source.at(indices), dtype)
         return Apply(Op.WHERE, (mask.at(indices), chosen, neutral), dtype)
 
-    everything = tuple(range(len(source.shape)))
     whole = Value(dtype, source.shape, at)
-    total = call.builder.reduced(kind, whole, everything, dtype, keepdims=False)
-    return _divided(total, selected(call.builder, mask)) if name == "mean" else total
+    total = call.builder.reduced(kind, whole, axes, dtype, keepdims=False)
+    if name != "mean":
+        return total
+    rows = len(selection.mask.shape)
+    count = selected(call.builder, selection.mask)
+    beside = tuple(k for k in axes if k >= rows)
+    if beside:
+        count = elementwise(Op.MULTIPLY, np.multiply, count, _count(call.builder, source, beside))
+    return _divided(total, count)
 
 
 def _flat(value: Value) -> Value:
@@ -203,17 +226,62 @@ def _norm(call: Call) -> Lifted:
     given = call.bound("x", "ord", "axis", "keepdims")
     value = value_of(given["x"], call.name)
     axis: Lifted = given.get("axis")
-    if given.get("ord") is not None or isinstance(axis, tuple) or not value.shape:
-        raise NotLifted("np.linalg.norm of another order")
+    order = _order(given.get("ord"), value, axis)
     if value.dtype[0] != "f":
         value = converted(value, "float64", weak=False) if value.dtype[0] in "iu" else value
     if value.dtype[0] != "f":
         raise NotLifted(f"np.linalg.norm of {value.dtype}")
+    if order != 2:
+        sizes = elementwise(Op.ABSOLUTE, np.absolute, value)
+        name = "sum" if order == 1 else "max"
+        return _reduced(replace(call, name=name, arguments=(sizes,), keywords=_without(given)))
     squares = elementwise(Op.MULTIPLY, np.multiply, value, value)
     axes = axes_of(axis, len(value.shape))
     keepdims = flag_of(_given(given.get("keepdims"), default=False))
     total = call.builder.reduced(Reduction.SUM, squares, axes, value.dtype, keepdims=keepdims)
     return elementwise(Op.SQRT, np.sqrt, total)
+
+
+def _order(order: Lifted, value: Value, axis: Lifted) -> float:
+    """1, 2 or infinity, of vectors; 2 for all elements of any array."""
+    if isinstance(axis, tuple) or not value.shape:
+        raise NotLifted("np.linalg.norm of a scalar, or over several axes")
+    if order is None:
+        return 2
+    known = order.scalar if isinstance(order, Value) and not order.is_array else None
+    is_vector = axis is not None or len(value.shape) == 1
+    if not is_vector or not isinstance(known, Constant) or known.value not in (1, 2, np.inf):
+        raise NotLifted("np.linalg.norm of another order than 1, 2 or inf of vectors")
+    return float(known.value.real)
+
+
+def _without(given: Mapping[str, Lifted]) -> dict[str, Lifted]:
+    """The options of a reduction."""
+    return {k: v for k, v in given.items() if k in ("axis", "keepdims")}
+
+
+def _trapezoid(call: Call) -> Lifted:
+    """`np.trapezoid`, the area under a polygon."""
+    given = call.bound("y", "x", "dx", "axis")
+    value, x = value_of(given["y"], call.name), given.get("x")
+    axis = axis_of(given.get("axis", literal(-1)), len(value.shape))
+    builder = call.builder
+
+    def halves(v: Value, along: int) -> tuple[Value, Value]:
+        before, after = Cut(None, literal(-1), None), Cut(literal(1), None, None)
+        whole = [Cut(None, None, None)] * along
+        return subscript(builder, v, [*whole, after]), subscript(builder, v, [*whole, before])
+
+    width: Value = value_of(given.get("dx", literal(1.0)), call.name)
+    if x is not None:
+        places = value_of(x, call.name)
+        if len(places.shape) != 1 or axis != len(value.shape) - 1:
+            raise NotLifted(f"np.{call.name} over places that are no vector along the last axis")
+        width = elementwise(Op.SUBTRACT, np.subtract, *halves(places, 0))
+    both = elementwise(Op.ADD, np.add, *halves(value, axis))
+    areas = elementwise(Op.MULTIPLY, np.multiply, width, both)
+    parts = elementwise(Op.DIVIDE, np.divide, areas, literal(2.0))
+    return builder.reduced(Reduction.SUM, parts, (axis,), parts.dtype, keepdims=False)
 
 
 def _diagonal_sum(call: Call) -> Lifted:
@@ -279,8 +347,10 @@ def _place_of_extreme(call: Call) -> Lifted:
     """`np.argmax` and `np.argmin`: the first such element, the first NaN if there is one."""
     given = call.bound("a", "axis")
     value = value_of(given["a"], call.name)
-    if (given.get("axis") is None and len(value.shape) != 1) or value.dtype[0] not in "iuf":
-        raise NotLifted(f"np.{call.name} without an axis, or of {value.dtype}")
+    if value.dtype[0] not in "iuf" or not value.shape:
+        raise NotLifted(f"np.{call.name} of {value.dtype}, or of a scalar")
+    if given.get("axis") is None:
+        value = flattened(call.builder, value)
     axis = axis_of(given.get("axis", literal(0)), len(value.shape))
     builder = call.builder
     shape = (*value.shape[:axis], *value.shape[axis + 1 :])
@@ -329,6 +399,8 @@ HANDLERS: dict[str, Handler] = {
     "std": _spread,
     "linalg.norm": _norm,
     "trace": _diagonal_sum,
+    "trapezoid": _trapezoid,
+    "trapz": _trapezoid,
     "ptp": _range,
     "cumsum": _cumulative,
     "cumprod": _cumulative,

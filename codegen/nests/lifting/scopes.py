@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from collections.abc import Iterator
 
 from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine
@@ -26,15 +27,29 @@ def stretched(value: Value, shape: tuple[Affine, ...]) -> Value:
 
 
 def assignments(*nodes: ast.AST) -> Counter[str]:
-    """How often each name is stored in these statements; arguments count once."""
+    """How often each name is stored in these statements; arguments count once.
+
+    What functions and comprehensions inside bind is their own.
+    """
     found: Counter[str] = Counter()
     for node in nodes:
-        for part in ast.walk(node):
+        for part in walk_own(node):
             if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
                 found[part.id] += 1
             elif isinstance(part, ast.arg):
                 found[part.arg] += 1
     return found
+
+
+def walk_own(node: ast.AST) -> Iterator[ast.AST]:
+    """The node and all parts of it that are in the same scope."""
+    yield node
+    for part in ast.iter_child_nodes(node):
+        if not isinstance(part, _SCOPES):
+            yield from walk_own(part)
+
+
+_SCOPES = (ast.FunctionDef, ast.Lambda, ast.ListComp, ast.GeneratorExp)
 
 
 def is_rebound(name: str, body: list[ast.stmt]) -> bool:

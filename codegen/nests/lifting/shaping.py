@@ -131,14 +131,15 @@ def reshaped(builder: Builder, value: Value, shape: tuple[Affine, ...]) -> Value
 
 def _ravel(call: Call) -> Lifted:
     """One axis: of a whole array without a copy, but `flatten` copies."""
-    (value,) = call.only(1)
-    count = product_of(call.builder, value.shape).scalar
-    known = as_affine(count)
+    flat = flattened(call.builder, *call.only(1))
+    return flat if call.name == "ravel" else Value(flat.dtype, flat.shape, flat.at)
+
+
+def flattened(builder: Builder, value: Value) -> Value:
+    """All elements along one axis; a view of a whole array."""
+    known = as_affine(product_of(builder, value.shape).scalar)
     assert known is not None
-    flat = reshaped(call.builder, value, (known,))
-    if call.name == "ravel":
-        return flat
-    return Value(flat.dtype, flat.shape, flat.at)
+    return reshaped(builder, value, (known,))
 
 
 def _expand_dims(call: Call) -> Lifted:
@@ -183,7 +184,9 @@ def _roll(call: Call) -> Lifted:
     given = call.bound("a", "shift", "axis")
     value = value_of(given["a"], call.name)
     if given.get("axis") is None and len(value.shape) != 1:
-        raise NotLifted("np.roll without an axis")
+        flat = flattened(call.builder, value)
+        rolled = _roll(Call(call.builder, call.name, (flat, given["shift"]), {}))
+        return reshaped(call.builder, value_of(rolled, call.name), value.shape)
     axes, shifts = given.get("axis", literal(0)), given["shift"]
     pairs = (
         zip(axes, shifts, strict=True)
@@ -203,8 +206,8 @@ def _rolled(builder: Builder, value: Value, axis: int, shift: Value) -> Value:
     by = _within(builder, builder.size(shift.scalar), extent)
     rest = affine.minus(extent, by)
     rolled = builder.allocate(builder.hint, value.dtype, value.shape)
-    builder.fill(_part(rolled, axis, by, rest), _part(value, axis, affine.ZERO, rest))
-    builder.fill(_part(rolled, axis, affine.ZERO, by), _part(value, axis, rest, by))
+    builder.fill(stretch(rolled, axis, by, rest), stretch(value, axis, affine.ZERO, rest))
+    builder.fill(stretch(rolled, axis, affine.ZERO, by), stretch(value, axis, rest, by))
     return Value(rolled.dtype, rolled.shape, rolled.at, storage=rolled.storage)
 
 
@@ -221,7 +224,7 @@ def _within(builder: Builder, shift: Affine, extent: Affine) -> Affine:
     return name
 
 
-def _part(value: Value, axis: int, start: Affine, length: Affine) -> Value:
+def stretch(value: Value, axis: int, start: Affine, length: Affine) -> Value:
     """A stretch along one axis, as a view."""
     shape = (*value.shape[:axis], length, *value.shape[axis + 1 :])
 
@@ -287,7 +290,7 @@ def joined(builder: Builder, parts: list[Value], axis: int) -> Value:
     shape = (*parts[0].shape[:axis], starts[-1], *parts[0].shape[axis + 1 :])
     target = builder.allocate(builder.hint, dtype, shape)
     for part, start in zip(parts, starts, strict=False):
-        block = _part(target, axis, start, part.shape[axis])
+        block = stretch(target, axis, start, part.shape[axis])
         builder.fill(block, Value(dtype, part.shape, lambda i, p=part: cast(p.at(i), dtype)))  # type: ignore[misc]
     return target
 
@@ -367,60 +370,6 @@ def _broadcast_to(call: Call) -> Lifted:
     return Value(value.dtype, shape, lambda i: element(value, i), storage=value.storage)
 
 
-def _repeat(call: Call) -> Lifted:
-    given = call.bound("a", "repeats", "axis")
-    value = value_of(given["a"], call.name)
-    repeats = value_of(given["repeats"], call.name)
-    if repeats.is_array or (given.get("axis") is None and len(value.shape) != 1):
-        raise NotLifted("np.repeat without an axis, or by several numbers")
-    times = call.builder.size(repeats.scalar)
-    axis = axis_of(given.get("axis", literal(0)), len(value.shape))
-    extent = as_affine(product_of(call.builder, (value.shape[axis], times)).scalar)
-    assert extent is not None
-    shape = (*value.shape[:axis], extent, *value.shape[axis + 1 :])
-
-    def at(indices: Indices) -> Expression:
-        source = integer(Op.FLOOR_DIVIDE, indices[axis], Position(times))
-        return value.at((*indices[:axis], source, *indices[axis + 1 :]))
-
-    return Value(value.dtype, shape, at)
-
-
-def _pad(call: Call) -> Lifted:
-    """A margin of zeros."""
-    given = call.bound("array", "pad_width", "mode")
-    value = value_of(given["array"], call.name)
-    if given.get("mode", "constant") != "constant":
-        raise NotLifted("np.pad with anything but zeros")
-    widths = _widths(given["pad_width"], len(value.shape))
-    shape = tuple(
-        affine.plus(call.builder.extent(n), affine.constant(a + b))
-        for n, (a, b) in zip(value.shape, widths, strict=True)
-    )
-    zero = cast(Constant(0, "int64"), value.dtype)
-    padded = call.builder.materialised(Value(value.dtype, shape, lambda _: zero), call.builder.hint)
-    block = padded
-    for axis, (before, _) in enumerate(widths):
-        block = _part(block, axis, affine.constant(before), value.shape[axis])
-    call.builder.fill(block, value)
-    return padded
-
-
-def _widths(given: Lifted, rank: int) -> list[tuple[int, int]]:
-    """Margins before and after each axis."""
-    if isinstance(given, tuple) and given and all(isinstance(p, tuple) for p in given):
-        pairs = [tuple(literal_of(n, "a margin") for n in p) for p in given]
-    elif isinstance(given, tuple):
-        pairs = [tuple(literal_of(n, "a margin") for n in given)]
-    else:
-        pairs = [(literal_of(given, "a margin"),)]
-    found = [(p[0], p[-1]) for p in pairs]
-    found = found * rank if len(found) == 1 else found
-    if len(found) != rank or min(min(p) for p in found) < 0 or any(len(p) > 2 for p in pairs):
-        raise NotLifted("np.pad with these margins")
-    return found
-
-
 def size(builder: Builder, value: Value) -> Value:
     """The number of elements."""
     return product_of(builder, value.shape)
@@ -457,6 +406,4 @@ HANDLERS: dict[str, Handler] = {
     "diagonal": _diagonal,
     "diff": _diff,
     "broadcast_to": _broadcast_to,
-    "repeat": _repeat,
-    "pad": _pad,
 }

@@ -6,18 +6,24 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from outpace.codegen.nests import affine
-from outpace.codegen.nests.ir import Jump
-from outpace.codegen.nests.lifting.aliasing import Functions, writes_arguments
+from outpace.codegen.nests import affine, walk
+from outpace.codegen.nests.ir import Apply, Cast, Constant, Jump, Op, Position
+from outpace.codegen.nests.lifting.aliasing import (
+    Functions,
+    writes_arguments,
+    written_in_place,
+)
 from outpace.codegen.nests.lifting.builder import Builder
 from outpace.codegen.nests.lifting.control import Control
-from outpace.codegen.nests.lifting.elementwise import same_elements, where
+from outpace.codegen.nests.lifting.elementwise import same_elements, spread, where
 from outpace.codegen.nests.lifting.expressions import Expressions, augmented
 from outpace.codegen.nests.lifting.indexing import subscript
+from outpace.codegen.nests.lifting.inner import Inner, free_names, inner_function
 from outpace.codegen.nests.lifting.names import Frame, Names
-from outpace.codegen.nests.lifting.returns import with_one_return
+from outpace.codegen.nests.lifting.returns import Departure, with_one_return
 from outpace.codegen.nests.lifting.scopes import Types, assignments, converted_to
-from outpace.codegen.nests.lifting.stores import store
+from outpace.codegen.nests.lifting.shaping import diagonal
+from outpace.codegen.nests.lifting.stores import scatter, store
 from outpace.codegen.nests.lifting.values import Lifted, Selection, Value, position
 from outpace.errors import NotLifted
 
@@ -42,8 +48,10 @@ class Statements(Control):
         assumed: Types,
     ) -> None:
         expressions = Expressions(builder, modules, constants, self._call)
-        super().__init__(builder, expressions, Names(builder, expressions, functions, assumed))
-        self._functions = functions
+        self._functions = dict(functions)
+        names = Names(builder, expressions, self._functions, assumed)
+        super().__init__(builder, expressions, names)
+        self._inner: dict[str, Inner] = {}
         self._depth = 0
         self._alone: ast.expr | None = None
 
@@ -56,18 +64,19 @@ class Statements(Control):
         """Lift a function body; what it returns."""
         names = self._names
         outer = getattr(names, "frame", None), names.environment, names.made
-        body = with_one_return(function, self._at)
+        body = with_one_return(function)
         counts = assignments(function.args, *body)
-        local_names = self._expressions.local_names
-        self._expressions.local_names = set(counts)
-        names.frame = Frame(function, counts)
+        local_names, kept = self._expressions.local_names, self._expressions.kept
+        self._expressions.kept = {}
+        self._expressions.local_names = frozenset(counts)
+        names.frame = Frame(function, counts, outermost=self._depth == 0)
+        self._register(function)
         names.environment = dict(arguments)
         try:
             for statement in body:
                 if isinstance(statement, ast.Return):
                     self._at(statement)
-                    value = statement.value
-                    return None if value is None else self._expressions.lift(value)
+                    return self._returned(statement.value)
                 self._statement(statement, body)
             return None
         finally:
@@ -75,11 +84,54 @@ class Statements(Control):
                 outer[0].owned.update(names.frame.owned)
                 names.frame = outer[0]
             names.environment, names.made = outer[1], outer[2]
-            self._expressions.local_names = local_names
+            self._expressions.local_names, self._expressions.kept = local_names, kept
+
+    def _returned(self, value: ast.expr | None) -> Lifted:
+        self._alone = value
+        lifted = None if value is None else self._expressions.lift(value)
+        self._alone = None
+        return lifted
 
     # --- Helpers --------------------------------------------------------------------------------
 
-    def _call(self, node: ast.Call, name: str, arguments: list[Lifted]) -> Lifted:
+    def _register(self, function: ast.FunctionDef) -> None:
+        """Functions that a function defines for itself, before anything else is lifted."""
+        for s in function.body:
+            self._at(s)
+            inner = inner_function(s)
+            if inner is None:
+                continue
+            known = self._inner.get(inner.name)
+            again = inner.name in self._functions and (known is None or known.written is not s)
+            if again or self._names.frame.counts[inner.name] > isinstance(s, ast.Assign):
+                raise NotLifted(f"{inner.name} is a function and something else")
+            self._expressions.local_names -= {inner.name}
+            self._functions[inner.name] = inner
+            self._inner[inner.name] = Inner(s, self._names.frame, free_names(inner, function))
+
+    def _is_registered(self, node: ast.stmt) -> bool:
+        return any(inner.written is node for inner in self._inner.values())
+
+    def _around(self, name: str, node: ast.Call) -> dict[str, Lifted]:
+        """What a function that is defined inside another sees of that one's variables."""
+        inner = self._inner.get(name)
+        if inner is None or not inner.free:
+            return {}
+        if inner.frame is not self._names.frame:
+            raise NotLifted(f"a call of {name}, which sees variables of another function")
+        written = set(written_in_place(self._functions[name], self._functions))
+        if node is not self._alone and written & inner.free:
+            raise NotLifted(f"a call of {name}, which writes variables, inside an expression")
+        environment = self._names.environment
+        return {n: environment[n] for n in inner.free if n in environment}
+
+    def _call(
+        self,
+        node: ast.Call,
+        name: str,
+        arguments: list[Lifted],
+        keywords: Mapping[str, Lifted],
+    ) -> Lifted:
         """Lift the call of a helper in place."""
         function = self._functions.get(name)
         if function is None:
@@ -91,36 +143,48 @@ class Statements(Control):
         line = self._builder.line
         passed = {
             p: self._names.settled(a, p)
-            for p, a in self._matched(function, arguments, node).items()
+            for p, a in self._matched(function, arguments, keywords).items()
         }
+        around = self._around(name, node)
         self._depth += 1
         alone, self._alone = self._alone, None
-        result = self.run(function, passed)
+        result = self.run(function, around | passed)
         self._alone = alone
         self._depth -= 1
         self._builder.line = line
         return self._names.settled(result, name)
 
     def _matched(
-        self, function: ast.FunctionDef, arguments: list[Lifted], node: ast.Call
+        self,
+        function: ast.FunctionDef,
+        arguments: list[Lifted],
+        keywords: Mapping[str, Lifted],
     ) -> dict[str, Lifted]:
         """Arguments of a helper by the names of its parameters."""
         a = function.args
         names = [p.arg for p in (*a.posonlyargs, *a.args)]
-        if a.vararg or a.kwarg or a.kwonlyargs or len(arguments) > len(names):
+        if a.vararg or a.kwarg or len(arguments) > len(names):
             raise NotLifted(f"a call of {function.name} with these parameters")
-        found: dict[str, Lifted] = dict(
-            zip(names[len(names) - len(a.defaults) :], map(self._default, a.defaults), strict=True)
-        )
-        found |= dict(zip(names, arguments, strict=False))
-        found |= {k.arg: self._expressions.lift(k.value) for k in node.keywords if k.arg}
-        if set(found) != set(names):
+        given = dict(zip(names, arguments, strict=False))
+        named = {p.arg for p in (*a.args, *a.kwonlyargs)}
+        if set(keywords) - named or set(keywords) & set(given):
             raise NotLifted(f"a call of {function.name} with these arguments")
-        return found
+        defaults = dict(zip(names[len(names) - len(a.defaults) :], a.defaults, strict=True))
+        kept = zip(a.kwonlyargs, a.kw_defaults, strict=True)
+        defaults |= {p.arg: d for p, d in kept if d is not None}
+        given |= keywords
+        given |= {n: self._default(d) for n, d in defaults.items() if n not in given}
+        if set(given) != {*names, *named}:
+            raise NotLifted(f"a call of {function.name} with these arguments")
+        return given
 
     def _default(self, node: ast.expr) -> Lifted:
-        if not isinstance(node, ast.Constant):
-            raise NotLifted("a default that is not a literal")
+        """A default, which was evaluated where the helper is defined, outside of any function."""
+        names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        if names & (self._expressions.local_names | set(self._names.environment)):
+            raise NotLifted("a default with the name of a local variable")
+        if any(isinstance(part, ast.Call) for part in ast.walk(node)):
+            raise NotLifted("a default that calls a function")
         return self._expressions.lift(node)
 
     def _at(self, node: ast.stmt) -> None:
@@ -133,6 +197,8 @@ class Statements(Control):
         self._at(node)
         self._names.made = len(self._builder.shapes)
         match node:
+            case ast.FunctionDef() | ast.Assign(value=ast.Lambda()) if self._is_registered(node):
+                pass  # known since the function around it began
             case ast.Assign(targets=targets, value=value):
                 self._assign(targets, value, block, node)
             case ast.AnnAssign(target=target, value=value):
@@ -144,21 +210,41 @@ class Statements(Control):
                 self._for(node)
             case ast.While(test=test, body=body, orelse=[]):
                 self._while(test, body)
-            case ast.If(test=test, body=body, orelse=orelse):
-                self._if(test, body, orelse)
             case ast.With(items=items, body=body) if all(map(_only_quiets, items)):
                 for statement in body:
                     self._statement(statement, body)
             case ast.Expr(value=ast.Constant()) | ast.Pass():
                 pass
+            case ast.Assert(test=test) | ast.If(test=test, body=[ast.Raise()], orelse=[]):
+                self._guard(test)
+            case ast.If(test=test, body=body, orelse=orelse):
+                self._if(test, body, orelse)
+            case ast.Delete(targets=targets) if all(isinstance(t, ast.Name) for t in targets):
+                for name in assignments(node):
+                    self._names.forget(name)
             case ast.Expr(value=ast.Call() as call):
                 self._procedure(call)
+            case Departure(kept=kept):
+                self._names.depart(kept)
+                self._builder.emit(Jump.BREAK)
             case ast.Break():
                 self._builder.emit(Jump.BREAK)
             case ast.Continue():
                 self._builder.emit(Jump.CONTINUE)
             case _:
                 raise NotLifted(f"`{ast.unparse(node).splitlines()[0]}`")
+
+    def _guard(self, test: ast.expr) -> None:
+        """A condition on sizes: where it does not hold, the reference raises and is served."""
+        condition = self._expressions.condition(test)
+        sizes = self._builder.parameters
+        leaves = [e for e in walk.expressions(condition) if not isinstance(e, Apply | Cast)]
+        known = all(
+            isinstance(e, Constant) or (isinstance(e, Position) and set(e.value.names) <= sizes)
+            for e in leaves
+        )
+        if not known:
+            raise NotLifted("it may raise, as values decide")
 
     def _assign(
         self, targets: list[ast.expr], node: ast.expr, block: Sequence[ast.stmt], at: ast.stmt
@@ -225,12 +311,7 @@ class Statements(Control):
         right = self._expressions.lift(value)
         left = self._expressions.subscript(target.value, target.slice)
         result = self._expressions.binary(kind, function, left, right)
-        if isinstance(left, Selection):
-            self._store_selected(left.source, left.mask, result)
-        elif isinstance(left, Value) and isinstance(result, Value):
-            store(self._builder, left, result)
-        else:
-            raise NotLifted(f"an update of `{ast.unparse(target)}`")
+        self._store_part(target, left, result)
 
     def _procedure(self, call: ast.Call) -> None:
         """A call for its effect: of a helper, with `out=`, or of a method that fills."""
@@ -247,6 +328,21 @@ class Statements(Control):
                 func=ast.Attribute(value=ast.Name(), attr="copyto"), args=[to, value], keywords=[]
             ):
                 self._store_whole(self._expressions.value(to), self._expressions.lift(value))
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(), attr="fill_diagonal"),
+                args=[to, value],
+                keywords=[],
+            ):
+                along = diagonal(self._builder, self._expressions.value(to))
+                self._store_whole(along, self._expressions.lift(value))
+            case ast.Call(
+                func=ast.Attribute(value=ast.Attribute(attr="add" | "subtract" as op), attr="at"),
+                args=[to, index, value],
+                keywords=[],
+            ):
+                array = self._expressions.value(to)
+                items = self._expressions.items(index)
+                scatter(self._builder, array, items, self._expressions.value(value), Op(op))
             case _:
                 self._alone = call
                 self._expressions.lift(call)
@@ -268,23 +364,57 @@ class Statements(Control):
     # --- Stores ---------------------------------------------------------------------------------
 
     def _store_item(self, target: ast.Subscript, value: Lifted) -> None:
+        if isinstance(target.slice, ast.List):
+            self._store_listed(target.value, target.slice.elts, value)
+            return
         view = self._expressions.subscript(target.value, target.slice)
+        self._store_part(target, view, value)
+
+    def _store_part(self, target: ast.Subscript, view: Lifted, value: Lifted) -> None:
+        """Write what a subscript shows."""
         if isinstance(view, Selection):
             self._store_selected(view.source, view.mask, value)
-        elif isinstance(view, Value) and isinstance(value, Value):
-            store(self._builder, view, value)
-        else:
+        elif not isinstance(view, Value) or not isinstance(value, Value):
             raise NotLifted(f"an assignment to `{ast.unparse(target)}`")
+        elif view.storage is None:
+            base = self._expressions.value(target.value)
+            scatter(self._builder, base, self._expressions.items(target.slice), value)
+        else:
+            store(self._builder, view, value)
+
+    def _store_listed(self, base: ast.expr, places: list[ast.expr], value: Lifted) -> None:
+        """`base[[i, j]] = value`: one part after the other."""
+        array = self._expressions.value(base)
+        indices = [self._expressions.lift(place) for place in places]
+        whole = self._names.settled(value, "parts")
+        if not isinstance(whole, Value) or any(not isinstance(i, Value) for i in indices):
+            raise NotLifted("an assignment to listed parts of something else than numbers")
+        if whole.storage is not None and whole is value:
+            whole = self._builder.materialised(whole, "parts")
+        for k, index in enumerate(indices):
+            part = whole
+            if len(whole.shape) == len(array.shape):
+                fits = whole.shape[0] in (affine.ONE, affine.constant(len(indices)))
+                if not fits:
+                    raise NotLifted("an assignment to listed parts from an array of another length")
+                place = 0 if whole.shape[0] == affine.ONE else k
+                part = subscript(self._builder, whole, [position(affine.constant(place))])
+            store(self._builder, subscript(self._builder, array, [index]), part)
 
     def _store_selected(self, base: Value, mask: Value, value: Lifted) -> None:
-        """`base[mask] = value` for a scalar, or for elements that the same mask selects."""
+        """`base[mask] = value` for one row, or for what the same mask selects."""
         if isinstance(value, Selection):
             if not same_elements(value.mask, mask):
                 raise NotLifted("a masked assignment of elements that another mask selects")
             value = value.source
-        elif not isinstance(value, Value) or value.is_array:
-            raise NotLifted("a masked assignment of anything but a scalar or masked elements")
-        store(self._builder, base, where(mask, converted_to(value, base.dtype), base))
+            if len(value.shape) != len(base.shape):
+                raise NotLifted("a masked assignment of rows to elements, or the reverse")
+        elif not isinstance(value, Value):
+            raise NotLifted("a masked assignment of anything but numbers")
+        elif len(value.shape) > len(base.shape) - len(mask.shape):
+            raise NotLifted("a masked assignment of an array that is not masked")
+        chosen = spread(mask, base.shape)
+        store(self._builder, base, where(chosen, converted_to(value, base.dtype), base))
 
 
 def _only_quiets(item: ast.withitem) -> bool:

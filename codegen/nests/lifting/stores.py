@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from outpace.codegen.nests import affine, dependence, walk
-from outpace.codegen.nests.ir import Load, Position
+from outpace.codegen.nests.ir import Constant, Load, Loop, Op, Position
 from outpace.codegen.nests.lifting.builder import Builder
+from outpace.codegen.nests.lifting.elementwise import elementwise
+from outpace.codegen.nests.lifting.indexing import Item, subscript
 from outpace.codegen.nests.lifting.scopes import converted_to, stretched
-from outpace.codegen.nests.lifting.values import Value, broadcast, element, scalar_value
+from outpace.codegen.nests.lifting.values import (
+    Value,
+    broadcast,
+    element,
+    position,
+    scalar_value,
+)
 from outpace.errors import NotLifted
 
 
@@ -31,6 +41,64 @@ def store(builder: Builder, target: Value, value: Value) -> None:
         else:
             value = scalar_value(builder.named(value.scalar, "copy"))
     builder.fill(target, value)
+
+
+def scatter(
+    builder: Builder, base: Value, items: Sequence[Item], value: Value, op: Op | None = None
+) -> None:
+    """`base[items] = value` through a vector of indices, or `np.add.at` and its like.
+
+    Args:
+        builder: Takes the loop, which goes through the indices in order.
+        base: The array that is written.
+        items: One integer or vector of integers for each of the first axes.
+        value: A row for all, or one for each.
+        op: What combines what is there with a value; None to replace it.
+
+    Raises:
+        NotLifted: The indices are no vectors of one length.
+    """
+    vectors = [i for i in items if isinstance(i, Value) and i.is_array]
+    lengths = {v.shape for v in vectors}
+    whole = all(isinstance(i, Value) and i.dtype[0] in "iu" for i in items)
+    if not whole or len(lengths) != 1 or len(vectors[0].shape) != 1:
+        raise NotLifted("an assignment through indices that are no vectors of one length")
+    (length,) = lengths.pop()
+    own = [_apart(builder, base, i) if isinstance(i, Value) else i for i in items]
+    row = len(base.shape) - len(items)
+    value = _apart(builder, base, value)
+    several = len(value.shape) > row
+    if several and (len(value.shape) > row + 1 or value.shape[0] not in (length, affine.ONE)):
+        raise NotLifted("an assignment through indices from an array of another length")
+    index = builder.fresh("k")
+    stop = builder.extent(length)
+    builder.bounds.add_loop(index, affine.ZERO, affine.minus(stop, affine.ONE))
+    at = position(affine.symbol(index))
+    with builder.block() as block:
+        places = [
+            subscript(builder, i, [at]) if isinstance(i, Value) and i.is_array else i for i in own
+        ]
+        part = subscript(builder, base, places)
+        first = at if several and value.shape[0] == length else position(affine.ZERO)
+        content = subscript(builder, value, [first]) if several else value
+        if op is not None:
+            content = elementwise(op, getattr(np, op.value), part, content)
+        store(builder, part, content)
+    builder.emit(
+        Loop(index, Constant(0, "int64"), Position(stop), Constant(1, "int64"), tuple(block))
+    )
+
+
+def _apart(builder: Builder, base: Value, value: Value) -> Value:
+    """The value as it is before anything is written into an array."""
+    if not value.is_array:
+        return scalar_value(builder.named(value.scalar, "item"), weak=value.weak)
+    shared = (
+        value.storage
+        and base.storage
+        and (builder.memory(value.storage) == builder.memory(base.storage))
+    )
+    return builder.materialised(value, "items") if shared or not value.storage else value
 
 
 def check_target(builder: Builder, target: Value) -> None:

@@ -63,7 +63,7 @@ class Selection:
 
     Attributes:
         source: All elements.
-        mask: Which of them are selected; of the same shape.
+        mask: Which of them are selected; of the shape of the first axes.
     """
 
     source: Value

@@ -82,6 +82,11 @@ class _View:
             "ranks": self.stored.promotion.key.ranks,
             "speedup": payloads.speedup(payloads.headline(self.stored.promotion)),
             "workloads": [e.workload.name for e in self.stored.promotion.evidence],
+            "rooflines": {
+                e.workload.name: payloads.json_values(e.roofline)
+                for e in self.stored.promotion.evidence
+                if e.roofline is not None
+            },
             "served": not self.obstacles,
             "why_not": list(self.obstacles),
             "changed_versions": list(self.changed_versions),
@@ -103,6 +108,7 @@ def _show_promotions(console: Console, views: Sequence[_View]) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     from outpace.cli import style  # noqa: PLC0415
+    from outpace.kernels.gpu.roofline import described  # noqa: PLC0415
 
     def line(text: str, text_style: str = "") -> None:
         console.print(Text(text, style=text_style), soft_wrap=True)
@@ -119,5 +125,7 @@ def _show_promotions(console: Console, views: Sequence[_View]) -> None:
         for e in promotion.evidence:
             speed = style.interval(e.speedup)
             line(f"  {speed} at {e.workload.name} and sizes within 0.5 to 2 times")
+            if e.roofline is not None:
+                line(f"    {described(e.roofline)}", "dim")
         for change in view.changed_versions:
             line(f"  note: {change}", "dim")

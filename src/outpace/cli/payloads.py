@@ -115,7 +115,7 @@ def of_trial(trial: Trial) -> dict[str, Any]:
         "counterexample": _counterexample(trial),
         "tokens": trial.tokens,
         "cost": trial.cost,
-        "roofline": None if trial.roofline is None else msgspec.structs.asdict(trial.roofline),
+        "roofline": json_values(trial.roofline),
     }
 
 

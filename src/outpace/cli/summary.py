@@ -64,10 +64,14 @@ def show_verdict(
 
     `command` judges the same draft again; with a case it runs it on that alone.
     """
+    from outpace.kernels.gpu.roofline import described  # noqa: PLC0415
+
     verdict = style.status(result.verdict) if result.verdict is not None else Text("no verdict")
     console.print(Text.assemble(f"{result.reference}: ", verdict), soft_wrap=True)
     for trial in result.trials:
         console.print(_trial_line(trial), soft_wrap=True)
+        if trial.roofline is not None:
+            console.print(Text(f"    {described(trial.roofline)}", style="dim"), soft_wrap=True)
         _print_again(console, trial, command)
     _print_promotions(console, result, override)
     _print_notes(console, [note for note in result.notes if note not in told])

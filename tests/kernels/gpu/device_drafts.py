@@ -49,10 +49,11 @@ def draft(code, plan, **header):
     return parse_draft(text, language_named("cuda"), Provenance("user", idea="by hand"))
 
 
-def squares(old="", new="", **header):
+def squares(old="", new="", model=None, **header):
     """Right, unless a piece of the code is replaced."""
     assert old in SQUARE
-    return draft(SQUARE.replace(old, new, 1) if old else SQUARE, {"steps": [_SQUARE]}, **header)
+    plan = {"steps": [_SQUARE]} | ({} if model is None else {"model": model})
+    return draft(SQUARE.replace(old, new, 1) if old else SQUARE, plan, **header)
 
 
 def smoothed():

@@ -16,15 +16,17 @@ from outpace.kernels.gpu.readings import Reading
 from outpace.kernels.gpu.roofline import Roof
 from outpace.kernels.gpu.timing import BatchTime
 from outpace.kernels.languages import languages_here
-from outpace.model import Grade, Roofline, Status, Trial, Variant
+from outpace.model import Grade, Status, Trial, Variant
+from outpace.roofline import Counted, Roofline
 from outpace.tuner import api
-from outpace.tuner.confirm import one_process_pair
+from outpace.tuner.confirm import Confirmation, one_process_pair
 from outpace.tuner.evaluate import build_and_check
 from outpace.tuner.gpu import process, roof
 from outpace.tuner.gpu.baseline import why_not_cupy
 from outpace.tuner.numerics.selfcheck import check_reference
 from outpace.tuner.plan import make_plan
 from outpace.tuner.process import Call
+from outpace.tuner.rehearsal import rehearsed
 
 pytestmark = pytest.mark.usefixtures("gpu")
 
@@ -139,9 +141,42 @@ def test_timings_that_cannot_be_trusted_are_not_used(timed, outside, seen, reaso
 
 def test_a_trial_says_where_its_time_stands(monkeypatch):
     monkeypatch.setattr(roof, "measured_roof", lambda: Roof("a card", 1e12, {}))
-    contract = references.squares.reference.contract
-    found = roof.position(contract, contract.workloads[0], 1e-6)
-    assert found == Roofline(256_000, 256e9, 0.256)
+    reference = references.squares.reference
+    (workload,) = reference.contract.workloads
+    found = roof.position(reference, Variant(drafts.squares()), workload, 1e-6)
+    assert found == Roofline(256_000, 256e9, 0.256, 32_000, 0, Counted.NESTS, 0.125)
+
+
+def rehearsal_of(fn, draft):
+    """What is left of a confirmation after the finalist was called as it will be served."""
+    found = checked(fn, on_gpu=True, cases=3)
+    outcome = build_and_check(found.reference, found, Variant(draft), shrinks=False)
+    assert not isinstance(outcome, Trial), (outcome.reason, outcome.details)
+    (workload,) = found.reference.contract.workloads
+    plan = make_plan(found.reference, found.oracle, workload, np.random.default_rng(1))
+    confirmed = Confirmation(workload, Status.FASTER, "as if it were")
+    (left,) = rehearsed(found, [plan], outcome.contender, [confirmed])
+    return left
+
+
+def test_a_finalist_is_called_as_it_will_be_served():
+    left = rehearsal_of(references.logged, drafts.logged())
+    assert left.status is Status.FASTER, (left.reason, left.details)
+
+
+KNOWING = """
+  const unsigned char *before = (const unsigned char *)u;
+  bool judged = true;
+  for (int k = 2; k <= 64; ++k) judged = judged && before[-k] == before[-1];
+  if (!judged && i < n) { out[i] = 0.0; return; }
+  if (i < n) out[i]"""
+
+
+def test_code_that_knows_the_arrays_of_its_judge_is_found_where_a_user_would_call_it():
+    left = rehearsal_of(references.squares, drafts.squares("if (i < n) out[i]", KNOWING))
+    assert left.status is Status.WRONG
+    assert left.reason.startswith("when called as it will be served: ")
+    assert left.counterexample is not None
 
 
 @pytest.mark.soak
@@ -152,6 +187,7 @@ def test_a_fast_kernel_is_promoted_and_stands_a_check(on_gpu, tmp_path, monkeypa
     result = api.judge(fn, drafts.squares(), promoted=promoted, on_gpu=on_gpu)
     assert result.verdict is Status.FASTER, [(t.reason, t.details) for t in result.trials]
     assert (result.trials[-1].roofline is not None) is on_gpu
+    assert result.promotion.evidence[-1].roofline == result.trials[-1].roofline
     (again,) = api.check([promoted])
     assert again.status is Status.FASTER, again.reason
 

@@ -1,6 +1,7 @@
 """Calls with arrays on a GPU: what serves them, on a stand-in for CuPy."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import device_drafts as drafts
 import device_references as references
 
 from outpace.errors import ContractError
-from outpace.kernels import promotions, target
+from outpace.kernels import promotions, sampling, target
 from outpace.kernels.gpu.serving import is_on_gpu
+from outpace.kernels.promotions import PromotionWarning
 from outpace.model import Evidence, Grade, Promotion, Speedup, Variant
+from outpace.tuner.production import demotions
 
 
 @pytest.fixture
@@ -116,3 +119,89 @@ def test_promotions_for_other_arrays_have_other_keys(gpu):
     host, device = (promotions.key_for(r, here) for r in (reference, reference.on_gpu()))
     assert (host.layout, device.layout) == ("C", "C on a GPU")
     assert host.hash != device.hash
+
+
+# --- Checked in production ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checks(monkeypatch, tmp_path):
+    """All calls are checked; the helper is waited for."""
+    monkeypatch.setenv("OUTPACE_VERIFY", "1")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    sampling.sampler.cache_clear()
+    made = sampling.sampler()
+    yield made
+    if made._helper is not None:
+        made._helper.kill()
+        made._helper.wait()
+    sampling.sampler.cache_clear()
+
+
+def called(fn, u, checks):
+    """A call whose check is waited for."""
+    result = fn(u)
+    checks._queue.join()
+    return result
+
+
+def test_right_calls_with_arrays_on_the_gpu_pass_their_check(served, cupy, checks):
+    fn = served(references.logged, drafts.logged())
+    u, log = cupy.asarray(np.ones(4000)), cupy.asarray(np.zeros(4000))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fn(u, log) == 4000.0
+        log[...] = 7.0  # the caller goes on before the check is done
+        checks._queue.join()
+    assert checks._helper is not None
+    assert fn.explain(u, log).promotion is not None
+    assert demotions(fn.reference.source_hash) == []
+
+
+def test_a_wrong_call_with_arrays_on_the_gpu_demotes(served, cupy, checks):
+    # Right at the small sizes of its check: it forgets what lies beyond 100 blocks.
+    fn = served(references.squares, drafts.squares("if (i < n)", "if (i < n && i < 12800)"))
+    small, large = (cupy.asarray(np.arange(float(n))) for n in (9_000, 16_000))
+    called(fn, small, checks)
+    assert fn.explain(small).promotion is not None
+    with pytest.warns(PromotionWarning, match="this process serves it no more"):
+        called(fn, large, checks)
+    result = fn(large)
+    assert np.array_equal(result.get(), np.arange(16_000.0) ** 2 + 1)
+    explained = fn.explain(large)
+    assert explained.promotion is None
+    assert "is served no more: " in explained.reason
+    (record,) = demotions(fn.reference.source_hash)
+    assert record.sizes == {"n": 16_000}
+    with np.load(record.arguments) as kept:
+        assert np.array_equal(kept["u"], np.arange(16_000.0))
+
+
+def test_a_call_is_not_sampled_where_copies_cannot_be_made(served, cupy, checks, monkeypatch):
+    def full(_):
+        raise cupy.cuda.memory.OutOfMemoryError
+
+    fn = served(references.squares, drafts.squares())
+    u = cupy.asarray(np.ones(16_000))
+    with monkeypatch.context() as patch:
+        patch.setattr(cupy.ndarray, "copy", full)
+        result = fn(u)
+    assert np.array_equal(result.get(), np.full(16_000, 2.0))
+    assert checks._queue.empty()
+    assert checks._helper is None
+
+
+def test_copies_that_cannot_be_fetched_end_the_checks_and_nothing_else(
+    served, cupy, checks, monkeypatch
+):
+    def lost(_):
+        raise RuntimeError("an illegal memory access was encountered")
+
+    fn = served(references.squares, drafts.squares())
+    u = cupy.asarray(np.ones(16_000))
+    monkeypatch.setattr(type(cupy.cuda.Event()), "synchronize", lost)
+    with pytest.warns(PromotionWarning, match="cannot be fetched from the GPU: an illegal"):
+        result = called(fn, u, checks)
+    assert np.array_equal(result.get(), np.full(16_000, 2.0))
+    assert checks.share == 0
+    assert fn.explain(u).promotion is not None

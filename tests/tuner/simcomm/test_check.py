@@ -37,6 +37,7 @@ TABLE = [
     ("leaked_request", 3, "LeakedRequests", 7, 0),
     ("unreceived", 3, "UnreceivedMessages", None, None),
     ("unreceived_buffered", 2, "UnreceivedMessages", None, None),
+    ("found_and_left", 2, "UnreceivedMessages", None, None),
     ("even_ranks_only", 3, "RankFailed", 5, 2),
     ("changed_while_sent", 2, "BufferModified", 9, None),
     ("received_twice", 2, "BufferOverlap", 6, None),
@@ -46,6 +47,7 @@ TABLE = [
     ("raises", 2, "RankFailed", 8, 1),
     ("exits_whole_process", 2, "RankFailed", None, None),
     ("aborts", 2, "RankFailed", 4, 0),
+    ("after_the_end", 2, "InvalidCall", 6, None),
 ]
 
 

@@ -111,7 +111,7 @@ def test_computing_takes_virtual_time_where_that_is_wanted():
         sum(range(200_000))
         return MPI.Wtime() - before
 
-    assert run_ranks(2, program).check() == (0.0, 0.0)
+    assert max(run_ranks(2, program).check()) < 1e-6
     slow = run_ranks(2, program, options=Options(compute=1000.0)).check()
     assert min(slow) > 0.1
 
@@ -220,7 +220,7 @@ def test_what_mpi_forbids_is_named(call):
     ("call", "name"),
     [
         (lambda comm: comm.Spawn("other"), "Comm.Spawn"),
-        (lambda comm: comm.improbe(), "Comm.improbe"),
+        (lambda comm: comm.Get_group(), "Comm.Get_group"),
         (lambda comm: MPI.File.Open(comm, "x"), "MPI.File"),
         (lambda comm: MPI.REQUEST_NULL.Get_status(), "Request.Get_status"),
         (lambda comm: MPI.INT.Pack(None, None, 0, comm), "Datatype.Pack"),

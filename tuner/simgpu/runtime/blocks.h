@@ -28,6 +28,11 @@ struct Random {
 
 enum class State : uint8_t { fresh, ready, at_barrier, at_warp, ended };
 
+struct PlainRead {
+    uintptr_t address = 0;
+    uint32_t code = 0;
+};
+
 struct Thread {
     Fibre fibre;
     State state = State::fresh;
@@ -35,12 +40,16 @@ struct Thread {
     // Of the block's clock: when it last left a barrier, and a barrier or `__syncwarp`.
     uint32_t block_time = 0, warp_time = 0;
     // What it waits in.
-    int line = 0, predicate = 0, source = 0, combined = 0;
+    int line = 0, place = 0, predicate = 0, source = 0, combined = 0;
     Combine combine = Combine::none;
     WarpOp op = WarpOp::sync;
     bool is_signed = false;
     unsigned mask = 0;
     uint64_t value = 0, result = 0;
+    // Its last plain reads of memory that others may change.
+    PlainRead reads[4];
+    unsigned next_read = 0;
+    void note(uintptr_t address, uint32_t code) { reads[next_read++ & 3] = {address, code}; }
 };
 
 // Everything about the launch and the block that runs.
@@ -53,7 +62,6 @@ struct Device {
     uint32_t block = 0;       // blocks since the start of the process
     uint32_t first_block = 1; // of this launch
     uint32_t clock = 0;       // of the block; ticks at every barrier
-    uint64_t switches = 0;
     Thread threads[1024];
     int count = 0, ended = 0, waiting = 0;
     Thread *here = nullptr;
@@ -103,6 +111,7 @@ inline void Device::start_threads() {
         Thread &t = threads[i];
         t.state = State::fresh;
         t.block_time = t.warp_time = 0;
+        std::fill_n(t.reads, 4, PlainRead());
         enqueue(order[i]);
     }
 }
@@ -129,7 +138,6 @@ void settle_writes();
 inline void Device::leave(State state) {
     settle_writes();
     here->state = state;
-    ++switches;
     here->fibre.leave(state == State::ended);
 }
 
@@ -156,7 +164,8 @@ inline void check_barrier() {
     int sum = 0;
     for (int i = 0; i < device.count; ++i) {
         const Thread &t = device.threads[i];
-        if (t.line != first.line || t.combine != first.combine) return;  // found out as stuck
+        if (t.line != first.line || t.place != first.place || t.combine != first.combine)
+            return;  // found out as stuck
         sum += t.predicate != 0;
     }
     int combined = first.combine == Combine::count ? sum
@@ -178,9 +187,9 @@ inline void check_barrier() {
     }
 }
 
-int block_barrier(Combine combine, int predicate, int line) {
+int block_barrier(Combine combine, int predicate, int line, int place) {
     Thread *t = device.here;
-    t->combine = combine, t->predicate = predicate, t->line = line;
+    t->combine = combine, t->predicate = predicate, t->line = line, t->place = place;
     t->state = State::at_barrier;
     ++device.waiting;
     check_barrier();
@@ -210,6 +219,17 @@ inline const char *name_of(WarpOp op) {
     report.triple("block", blockIdx.x, blockIdx.y, blockIdx.z).send();
 }
 
+// A value that is nobody's; a draft may take it and not use it. The first is kept for the judge.
+struct UndefinedLane {
+    int line = 0, lane = 0;
+    uint3 thread{}, block{};
+};
+inline UndefinedLane undefined_value;
+inline uint64_t undefined_lane(const Thread &t) {
+    if (!undefined_value.line) undefined_value = {t.line, t.source, t.index, blockIdx};
+    return poison_byte(device.seed) * 0x0101010101010101u;
+}
+
 inline uint64_t reduced(const Thread &t, uint64_t a, uint64_t b) {
     bool less = t.is_signed ? (int64_t)a < (int64_t)b : a < b;
     switch (t.op) {
@@ -237,8 +257,7 @@ inline uint64_t outcome(const Thread &t, Thread *lanes, unsigned part) {
     switch (t.op) {
         case WarpOp::sync: return 0;
         case WarpOp::shuffle:
-            if (!(part >> t.source & 1)) report_lane("shuffle", t, t.source);
-            return lanes[t.source].value;
+            return part >> t.source & 1 ? lanes[t.source].value : undefined_lane(t);
         case WarpOp::ballot: return set;
         case WarpOp::any: return set != 0;
         case WarpOp::all: return set == part;
@@ -313,7 +332,7 @@ inline void Device::stuck() {
         if (threads[i].state == State::at_barrier) waits = &threads[i];
     for (int i = 0; i < count; ++i) {
         const Thread &t = threads[i];
-        if (t.state != waits->state || t.line != waits->line) other = &t;
+        if (t.state != waits->state || t.line != waits->line || t.place != waits->place) other = &t;
     }
     Report report("divergence");
     report.field("line", waits->line).triple("thread", waits->index.x, waits->index.y, waits->index.z);
@@ -326,7 +345,6 @@ inline void Device::stuck() {
 }
 
 unsigned lane_in_block() { return (unsigned)device.number(device.here); }
-uint64_t ticks() { return device.switches; }
 
 // Made when it is first asked for: a draft may do so from outside of its kernels.
 constexpr size_t DYNAMIC_ROOM = (MOST_DYNAMIC / PAGE + 1) * PAGE;

@@ -19,6 +19,7 @@ struct Argument {
 struct Kernel {
     const char *name;
     void (*call)(const Argument *);
+    long long most_threads;  // of a block, as the draft declares; 0 where it does not
 };
 
 // As the driver does it: a parameter takes as many bytes as it has.
@@ -41,8 +42,8 @@ void call(const Argument *arguments) {
 }
 
 template <auto Function, class... P>
-constexpr Kernel kernel_of(const char *name, void (*)(P...)) {
-    return {name, &call<Function, P...>};
+constexpr Kernel kernel_of(const char *name, void (*)(P...), long long most_threads) {
+    return {name, &call<Function, P...>, most_threads};
 }
 
 }  // namespace simgpu

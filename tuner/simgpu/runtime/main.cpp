@@ -72,6 +72,7 @@ class Call {
             else if (what == "fill") fill();
             else copy();
         }
+        guesses.settle();
         hand_back();
     }
 
@@ -92,13 +93,16 @@ class Call {
             r.granule = std::min(r.granule, 8u);
         }
         forget_gaps();
-        globals.allocate(std::move(wanted));
+        Random places{device.seed * 0x9e3779b97f4a7c15u + 0x7654321u};
+        globals.allocate(std::move(wanted), places);
         for (size_t i = 0; i < arrays.size(); ++i) {
             Region &r = globals.regions[i];
             if (arrays[i].mode == "buffer") memset((void *)r.begin, poison_byte(device.seed), r.size);
             else memcpy((void *)r.begin, shared_memory + arrays[i].offset, r.size);
             r.is_read_only = arrays[i].mode == "in";
-            if (r.is_read_only) mprotect((void *)r.begin, Globals::room(r.size), PROT_READ);
+            size_t within = r.begin % PAGE;
+            if (r.is_read_only)
+                mprotect((void *)(r.begin - within), Globals::room(within + r.size), PROT_READ);
         }
         poison_gaps();
     }
@@ -112,6 +116,7 @@ class Call {
         std::vector<Argument> arguments((size_t)count + 1);
         for (int i = 0; i < count; ++i) arguments[(size_t)i] = read_argument();
         const Kernel &k = simgpu_kernels[kernel];
+        check_threads(k, (long long)b[0] * b[1] * b[2]);
         check_shared(k, shared);
         device.kernel = &k;
         device.arguments = arguments.data();
@@ -134,6 +139,12 @@ class Call {
             in >> std::hex >> argument.bytes[0] >> argument.bytes[1] >> std::dec;
         }
         return argument;
+    }
+
+    static void check_threads(const Kernel &k, long long threads) {
+        if (k.most_threads && threads > k.most_threads)
+            Report("threads").field("kernel", k.name).field("most", k.most_threads)
+                .field("threads", threads).send();
     }
 
     // Of static shared memory the variables of this kernel count, told by their mangled names.
@@ -205,6 +216,18 @@ static bool read_exactly(int descriptor, char *into, size_t size) {
     return true;
 }
 
+// Nothing was found: an empty object, or what explains wrong results.
+static bool answer() {
+    if (!undefined_value.line) return write(reply_descriptor, "{}\n", 3) == 3;
+    const UndefinedLane &v = undefined_value;
+    Report report("undefined-lane");
+    report.field("line", v.line).field("lane", v.lane);
+    report.triple("thread", v.thread.x, v.thread.y, v.thread.z);
+    bool is_sent = report.triple("block", v.block.x, v.block.y, v.block.z).write_line();
+    undefined_value = UndefinedLane();
+    return is_sent;
+}
+
 }  // namespace simgpu
 
 // Arguments: descriptors of commands, of replies and of the shared memory, and its bytes.
@@ -227,8 +250,7 @@ int main(int count, char **words) {
         std::istringstream words_of_call(text);
         Call(words_of_call).run();
         fflush(stdout);
-        static const char done[] = "{}\n";
-        if (write(reply_descriptor, done, 3) != 3) break;
+        if (!answer()) break;
     }
     return 0;
 }

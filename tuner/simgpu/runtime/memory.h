@@ -25,7 +25,10 @@ constexpr size_t MOST_DYNAMIC = 228 * 1024;
 struct Access {
     uint32_t block = 0, stamp = 0, code = 0;
     uint16_t thread = 0;
-    bool is_write = false, is_atomic = false;
+    bool is_write : 1, is_atomic : 1, is_volatile : 1;
+    Access() : is_write(false), is_atomic(false), is_volatile(false) {}
+    // Of those that order something if the other one is, too.
+    bool is_strong() const { return is_atomic || is_volatile; }
 };
 
 struct Cell {
@@ -78,11 +81,13 @@ struct Globals {
     std::vector<int> by_page;  // region at each page, or -1
     Cells cells;
 
-    void allocate(std::vector<Region> wanted) {
+    // Each begins at some multiple of 256 bytes, as on a GPU.
+    template <class Random>
+    void allocate(std::vector<Region> wanted, Random &random) {
         if (begin) munmap((void *)begin, end - begin);
         size_t total = GUARD, count = 0;
         for (const Region &r : wanted) {
-            total += room(r.size) + GUARD;
+            total += room(r.size) + PAGE + 2 * GUARD;
             count += r.size / r.granule + 1;
         }
         begin = (uintptr_t)pages(total, PROT_NONE);
@@ -94,12 +99,14 @@ struct Globals {
         uintptr_t cursor = begin + GUARD;
         for (size_t i = 0; i < regions.size(); ++i) {
             Region &r = regions[i];
-            r.begin = cursor;
+            cursor += random.below(GUARD / PAGE) * PAGE;
+            size_t within = random.below(PAGE / 256) * 256, rooms = room(within + r.size);
+            r.begin = cursor + within;
             r.cells = cells.take(r.size / r.granule + 1);
-            mprotect((void *)cursor, room(r.size), PROT_READ | PROT_WRITE);
-            for (size_t p = 0; p < room(r.size) / PAGE; ++p)
+            mprotect((void *)cursor, rooms, PROT_READ | PROT_WRITE);
+            for (size_t p = 0; p < rooms / PAGE; ++p)
                 by_page[(cursor - begin) / PAGE + p] = (int)i;
-            cursor += room(r.size) + GUARD;
+            cursor += rooms + GUARD;
         }
     }
 

@@ -23,14 +23,18 @@ class Report {
         return key(name).text("[%u,%u,%u]", x, y, z);
     }
 
-    [[noreturn]] void send() {
+    bool write_line() {
         text("}\n");
         size_t sent = 0;
         while (sent < used) {
             ssize_t n = write(reply_descriptor, buffer + sent, used - sent);
-            if (n <= 0) break;
+            if (n <= 0) return false;
             sent += (size_t)n;
         }
+        return true;
+    }
+    [[noreturn]] void send() {
+        write_line();
         _exit(3);
     }
 

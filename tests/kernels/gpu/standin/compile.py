@@ -40,7 +40,7 @@ def compiled(folder):
         source,
         '#include "kernels.h"',
         "extern const simgpu::Kernel simgpu_kernels[] = {",
-        *(f'simgpu::kernel_of<(&{name})>("{name}", (&{name})),' for name in names),
+        *(f'simgpu::kernel_of<(&{name})>("{name}", (&{name}), 0),' for name in names),
         "};",
         'extern "C" __attribute__((visibility("default"))) int standin_count;',
         f"int standin_count = {len(names)};",

@@ -101,9 +101,39 @@ class _Event:
     def record(self):
         self.at = time.perf_counter()
 
+    def synchronize(self):
+        assert self.at > 0.0
+
+
+class _Stream:
+    def __init__(self, *, non_blocking=False):
+        self.non_blocking = non_blocking
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        pass
+
+    def synchronize(self):
+        pass
+
+    def is_capturing(self):
+        return False
+
+
+class OutOfMemoryError(MemoryError):
+    """What CuPy's pool raises."""
+
 
 class _Device:
     attributes = {"L2CacheSize": 1 << 16, "MultiProcessorCount": 2}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        pass
 
     def synchronize(self):
         pass
@@ -113,7 +143,9 @@ cuda = SimpleNamespace(
     Device=_Device,
     Event=_Event,
     get_elapsed_time=lambda start, stop: 1e3 * (stop.at - start.at),
-    get_current_stream=_Device,
+    get_current_stream=_Stream,
+    Stream=_Stream,
+    memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     driver=SimpleNamespace(CUDADriverError=DriverError),
 )
 

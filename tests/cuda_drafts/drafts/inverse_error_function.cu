@@ -1,0 +1,9 @@
+// outpace: {"plan": {"steps": [{"launch": "axpy", "grid": ["ceildiv(n, 256)"], "block": [256], "arguments": ["a", "x", "y", "out", "n"]}]}}
+// reference: axpy
+// expect: inconclusive
+// says: unsupported in simulation: erfinv (line 8)
+// when: soak
+__global__ void axpy(double a, const double *x, const double *y, double *out, int64_t n) {
+    int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x;
+    if (i < n) out[i] = a * x[i] + y[i] + 0.0 * erfinv(0.1) + 0.0 * __fadd_rd(1.f, 2.f);
+}
