@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from outpace.cli import payloads
-from outpace.cli.summary import show_verdict
+from outpace.cli.summary import promotion_panel, show_verdict
 from outpace.codegen.machine import Machine
 from outpace.codegen.reference import load_reference
 from outpace.kernels import promotions
@@ -45,6 +45,14 @@ def test_a_verdict_tells_the_place_of_each_trial(make):
     assert (told["operations"], told["counted"], told["bound"]) == (4_000_000, "nests", "memory")
     assert told["fraction"] == told["share"] == 0.5
     assert told["declared_operations"] is None
+
+
+def test_what_was_promoted_is_shown_with_its_place(promoted, reference):
+    (stored,) = promotions.find(load_reference(reference))
+    out = io.StringIO()
+    console = Console(file=out, width=300)
+    console.print(promotion_panel(reference, stored.promotion, promoted, None))
+    assert out.getvalue().count(TOLD) == 2
 
 
 def test_a_promotion_keeps_its_place(promoted, outpace, outpace_json, reference):

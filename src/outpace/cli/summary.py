@@ -135,6 +135,7 @@ def promotion_panel(
         title,
         Text(""),
         table,
+        *_rooflines(promotion.evidence),
         Text(""),
         written,
         Text(_next_step(path, override, promotion)),
@@ -143,6 +144,17 @@ def promotion_panel(
     return Panel(
         Group(*lines), title="promoted", subtitle=grade, border_style="green", expand=False
     )
+
+
+def _rooflines(evidence: Sequence[Evidence]) -> list[RenderableType]:
+    """Where kernels on a GPU stand, a line for each workload."""
+    from outpace.kernels.gpu.roofline import described  # noqa: PLC0415
+
+    return [
+        Text(f"{e.workload.name}: {described(e.roofline)}", style="dim")
+        for e in evidence
+        if e.roofline is not None
+    ]
 
 
 def _over_others(evidence: Evidence) -> tuple[float | None, ...]:
