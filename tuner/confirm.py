@@ -55,6 +55,8 @@ PAIRS_ALONE = 40
 """Pairs of calls made alone in a process pair, where calls are otherwise timed in batches."""
 WARM_SECONDS = 1.0
 """References slower than this get no pair that is not counted."""
+COMMON = 0.5
+"""How often extents near the workload are its half or double, in the pairs that try them."""
 DRAWN_LIMIT = 30.0
 """Seconds for one call on a small drawn case."""
 
@@ -281,7 +283,9 @@ def _process_pair(
     for one in running:
         is_slow = one.plan.reference_seconds > WARM_SECONDS
         bounds = (1.0, GROWTH_SLOW if is_slow else GROWTH) if len(one.wins) % 2 else (0.0, 1.0)
-        one.nearby = draw_nearby(reference, one.plan.workload, bounds, rng)
+        # Two of four pairs get sizes that share no factor with the workload, but by chance.
+        common = COMMON if len(one.wins) % 4 > 1 else 0.0
+        one.nearby = draw_nearby(reference, one.plan.workload, bounds, rng, common)
     with ExitStack() as stack:
         batches = _batches(checked, running, finalist)
         capacity = capacity_for(reference.contract, batches)

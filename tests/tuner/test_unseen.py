@@ -33,8 +33,8 @@ BLUR = reference_of(blur, workloads={"only": {"y": 100, "x": 30, "steps": 10}})
 POWERS = reference_of(transform, workloads={"only": {"n": 4096}}, where="n == 2**q")
 
 
-def sizes_near(reference, workload, bounds, seed):
-    case = draw_nearby(reference, workload, bounds, np.random.default_rng(seed))
+def sizes_near(reference, workload, bounds, seed, common=0.25):
+    case = draw_nearby(reference, workload, bounds, np.random.default_rng(seed), common)
     return None if case is None else case.sizes
 
 
@@ -56,11 +56,18 @@ def test_nearby_sizes_are_larger_and_smaller_ones_with_any_remainder():
     assert {s["x"] % 8 for s in found} == set(range(8))
 
 
-@given(seeds)
-def test_nearby_sizes_are_in_the_domain(seed):
+def test_nearby_sizes_share_factors_with_the_workload_as_often_as_asked():
+    workload = BLUR.contract.workloads[0]
+    for common, least, most in ((0.0, 0, 10), (0.5, 60, 140)):
+        found = [sizes_near(BLUR, workload, (0.0, 2.0), seed, common) for seed in range(200)]
+        assert least <= sum(s["y"] in (50, 100, 200) for s in found) <= most
+
+
+@given(seeds, st.sampled_from([0.0, 0.5]))
+def test_nearby_sizes_are_in_the_domain(seed, common):
     workload = POWERS.contract.workloads[0]
-    assert sizes_near(POWERS, workload, (0.0, 1.0), seed) == {"n": 2048}
-    assert sizes_near(POWERS, workload, (1.0, 2.0), seed) == {"n": 8192}
+    assert sizes_near(POWERS, workload, (0.0, 1.0), seed, common) == {"n": 2048}
+    assert sizes_near(POWERS, workload, (1.0, 2.0), seed, common) == {"n": 8192}
 
 
 def test_where_the_domain_is_one_size_there_are_none_near_it():

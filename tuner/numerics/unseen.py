@@ -49,6 +49,7 @@ def draw_nearby(
     workload: Workload,
     bounds: tuple[float, float],
     rng: np.random.Generator,
+    common: float = 0.25,
 ) -> Case | None:
     """A case of other sizes at which a promotion for this workload would be served.
 
@@ -60,15 +61,18 @@ def draw_nearby(
         workload: The confirmed sizes.
         bounds: Least and most elements of all arrays together, relative to the workload.
         rng: Draws sizes and seed.
+        common: How often an extent is the half, the same or the double; where the domain holds few
+            others, more often.
 
     Returns:
         None where the domain holds no such sizes, or none was found.
     """
     contract = reference.contract
     least, most = (bound * _elements(contract, workload.sizes) for bound in bounds)
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
+        share = common if attempt < _ATTEMPTS // 2 else 0.5
         sizes = {
-            name: _near(n, 2 * n if name in contract.dims else n, rng)
+            name: _near(n, 2 * n if name in contract.dims else n, share, rng)
             for name, n in workload.sizes.items()
         }
         if sizes == workload.sizes or not allows(contract, sizes):
@@ -78,12 +82,12 @@ def draw_nearby(
     return None
 
 
-def _near(confirmed: int, most: int, rng: np.random.Generator) -> int:
-    """Any size near the confirmed one; as often one that divides it, or is divided by it."""
+def _near(confirmed: int, most: int, common: float, rng: np.random.Generator) -> int:
+    """Any size near the confirmed one, or one that divides it, or is divided by it."""
     least = confirmed - confirmed // 2
     if confirmed < 1:
         return confirmed
-    if rng.random() < 0.25:
+    if rng.random() < common:
         return int(rng.choice([least, confirmed, most]))
     return int(rng.integers(least, most + 1))
 

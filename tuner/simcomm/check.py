@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +22,8 @@ from outpace.tuner.simcomm.records import FaultRecord, Reply, RunRequest
 
 GRACE = 10.0
 """Seconds beyond the limit for a process to start and to say that it gave up."""
+_GLANCE = 0.2
+"""Seconds after which whoever waits looks for signals."""
 
 
 class Verdict(StrEnum):
@@ -88,11 +90,18 @@ def check_program(question: Question) -> list[Run]:
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         try:
             several = [pool.submit(_orders, question, ranks, processes) for ranks in question.ranks]
-            return [run for future in several for run in future.result()]
+            return [run for future in several for run in _awaited(future)]
         except BaseException:  # Ctrl-C too: do not wait for what nobody will read
             pool.shutdown(wait=False, cancel_futures=True)
             processes.end_all()
             raise
+
+
+def _awaited(future: Future[list[Run]]) -> list[Run]:
+    """Its result. A signal that comes just before a thread begins to wait would not wake it."""
+    while not wait([future], _GLANCE).done:
+        pass
+    return future.result()
 
 
 def verdict_of(runs: Sequence[Run]) -> Verdict:
