@@ -84,8 +84,16 @@ def cost(plan: Plan, contract: Contract, sizes: Mapping[str, int], machine: Mach
 def ranked(
     found: Sequence[Plan], contract: Contract, sizes: Mapping[str, int], machine: Machine
 ) -> list[Plan]:
-    """Plans in the order of their cost, the cheapest first."""
-    return sorted(found, key=lambda plan: cost(plan, contract, sizes, machine))
+    """Plans in the order of their cost, the cheapest first.
+
+    Of equal ones those come first that cut early dims, whose ghost cells lie together in memory.
+    """
+
+    def key(plan: Plan) -> tuple[float, tuple[int, ...]]:
+        late = tuple(-parts for parts in plan.grid.values())
+        return float(f"{cost(plan, contract, sizes, machine):.6g}"), late
+
+    return sorted(found, key=key)
 
 
 def _volume(plan: Plan, contract: Contract, sizes: Mapping[str, int]) -> _Volume:

@@ -52,9 +52,18 @@ class Baselines:
     serial: Variant | None
 
 
+class OnOneCore(Contender):
+    """A variant in a process that has one core, for the threads of a BLAS that it calls too."""
+
+    def start(self, contract: Contract, batches: Batches) -> Runner:
+        """As of a contender."""
+        with on_one_core():
+            return super().start(contract, batches)
+
+
 @dataclass(frozen=True)
 class ReferenceOnOneCore(Contender):
-    """The reference in a process that has one core, for BLAS too."""
+    """The reference in such a process."""
 
     reference: Reference
 
@@ -106,7 +115,10 @@ def _fastest(campaign: Campaign, workload: str) -> dict[Against, Contender]:
         kind = Against.THREADED if is_threaded(one.variant) else Against.SERIAL
         # What an earlier run has screened is built again when it is needed.
         if kind not in found and campaign.evaluator.rebuild(one) is None:
-            found[kind] = one.contender
+            built = one.contender
+            if kind is Against.SERIAL:
+                built = OnOneCore(built.variant, built.folder, built.seconds)
+            found[kind] = built
     on_all_cores = {plan.workload.name: plan.reference_seconds for plan in campaign.plans}
     return {Against.SERIAL: ReferenceOnOneCore.of(campaign.reference, on_all_cores), **found}
 
