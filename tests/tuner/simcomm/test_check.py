@@ -218,7 +218,9 @@ def test_options_stand_anywhere_and_the_rest_is_the_programs(arguments, passed, 
 
 
 def test_an_interrupt_ends_the_processes_at_once():
-    code = "from outpace.cli import main; main()"
+    # A shell has what it runs in the background ignore interrupts.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heard}; from outpace.cli import main; main()"
     program = str(PLANTED / "computes_for_ever.py")
     command = [sys.executable, "-c", code, "mpi-check", "-n", "2", program]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
