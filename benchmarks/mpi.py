@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--write-docs", action="store_true", help="measure nothing")
     options = parser.parse_args()
     if not options.write_docs:
-        rows = _known()
+        rows = known("mpi")
         for name in options.names or NAMES:
             if options.missing and name in rows:
                 continue
@@ -165,9 +165,10 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def _known() -> dict[str, Any]:
+def known(name: str) -> dict[str, Any]:
+    """What a result file holds of each program; nothing where there is no file yet."""
     try:
-        return record.read("mpi")["programs"]  # type: ignore[no-any-return]
+        return record.read(name)["programs"]  # type: ignore[no-any-return]
     except FileNotFoundError:
         return {}
 

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import record
-from mpi import DOCS, WORKLOAD, Told, referenced
+from mpi import DOCS, WORKLOAD, Told, known, referenced
 
 from outpace.codegen.mpi.drafts import mpi_drafts
 from outpace.codegen.mpi.local import kernel_of
@@ -70,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.write_docs:
         for name in options.names or NAMES:
-            rows = _known()
+            rows = known("mpi-parts")
             rows[name] = timed(referenced(name), options.ranks)
             record.write("mpi-parts", {"programs": {n: rows[n] for n in NAMES if n in rows}})
     write_docs()
@@ -160,20 +160,13 @@ def write_docs() -> None:
         "| program | plan | threads | program | blocks alone | nothing |",
         "|---|---|---|---|---|---|",
     ]
-    for name, row in _known().items():
+    for name, row in known("mpi-parts").items():
         times = [
             f"{1e3 * median(row['samples'][part]):.2f} ms"
             for part in (THREADS, PROGRAM, BLOCKS, NOTHING)
         ]
         rows.append(f"| `{name}` | {row['program']} | {' | '.join(times)} |")
     record.replace_block(DOCS, "mpi-parts", "\n".join(rows))
-
-
-def _known() -> dict[str, Any]:
-    try:
-        return record.read("mpi-parts")["programs"]  # type: ignore[no-any-return]
-    except FileNotFoundError:
-        return {}
 
 
 if __name__ == "__main__":

@@ -37,8 +37,9 @@ PLAIN_IDEA = "plain numba"
 _LANGUAGES = frozenset({"numba", "c", "cuda", "pythran"})
 
 BINNED = "binned"
-SPLIT = "columns split"
 """What the form with sums into bins is called."""
+SPLIT = "columns split"
+"""How the names of forms end in which loops over columns are split."""
 
 
 class BuiltinDrafter:

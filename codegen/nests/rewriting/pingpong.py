@@ -8,7 +8,6 @@ of `u` can take the new values at once, those of its borders among them (see `re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from outpace.codegen.dims import Affine
@@ -170,7 +169,7 @@ def _least(program: Program, loop: Loop, second: int, update: Nest, target: Arra
     """Extents from which on each step writes anew what the loop writes of the array."""
     name = target.name
     rest = [*loop.body[:second], *loop.body[second + 1 :]]
-    later = [s for s in loop.body[second + 1 :] if name in _touched([s])]
+    later = [s for s in loop.body[second + 1 :] if any(e.array == name for e in walk.accesses([s]))]
     if name in {s.array for s in walk.stores(loop.body[:second])}:
         return None
     if any(isinstance(s, Rebind) and name in s.targets for s in walk.statements(rest)):
@@ -184,11 +183,6 @@ def _least(program: Program, loop: Loop, second: int, update: Nest, target: Arra
     plain = [s for s in later if isinstance(s, Nest | Store)]
     sizes = {size.name for size in program.sizes}
     return least_extent(update, plain, target, sizes) if len(plain) == len(later) else None
-
-
-def _touched(body: Iterable[Statement]) -> set[str]:
-    body = tuple(body)
-    return {e.array for e in walk.loads(body)} | {s.array for s in walk.stores(body)}
 
 
 def _moves(loop: Loop, nest: Nest) -> bool:
