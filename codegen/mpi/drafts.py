@@ -7,9 +7,9 @@ from contextlib import suppress
 from itertools import product
 
 from outpace.codegen.mpi.cost import Machine, cost
+from outpace.codegen.mpi.embedded import embedded_c
 from outpace.codegen.mpi.emit import Program, program_text
 from outpace.codegen.mpi.layout import default_grid, grid_dims
-from outpace.codegen.mpi.local_c import embedded_c
 from outpace.codegen.mpi.patterns import Pattern, recognise, transform_of
 from outpace.codegen.mpi.plan import (
     Corners,

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from outpace.codegen.abi import Role, Slot, slots
-from outpace.codegen.c_options import COMPILE, FLAGS, chosen_options
+from outpace.codegen.c_options import COMPILE, chosen_options
 from outpace.codegen.c_signature import C_TYPES, declaration, parameter_type, solved_dims
 from outpace.codegen.macros import macros, without_own_definitions
+from outpace.codegen.mpi.embedded import OPTIONS, SOURCE
 from outpace.codegen.mpi.rows import EXCHANGE, FIRST, ROWS
 from outpace.codegen.mpi.text import template_body, template_imports
-from outpace.errors import DraftError
 from outpace.model import Contract, Parameter, Scalar
-
-SOURCE, OPTIONS = "KERNEL_C", "KERNEL_OPTIONS"
-"""Constants of a program that hold its C text, and the options with which it is compiled."""
 
 _ALLOCATING = re.compile(r"(?s)^(?!.*\brealloc\b).*\baligned_alloc\(")
 _KEPT_SCRATCH = """\
@@ -56,13 +51,6 @@ static void give_back(void *memory)
 }
 #define aligned_alloc(alignment, size) keep(alignment, size)
 #define free(memory) give_back(memory)"""
-
-
-class Embedded(NamedTuple):
-    """C text in a program, and the options with which it is compiled."""
-
-    source: str
-    options: tuple[str, ...]
 
 
 def c_module(
@@ -107,36 +95,6 @@ def c_module(
             _caller(contract, by_rows),
         ]
     )
-
-
-def embedded_c(program: str) -> Embedded | None:
-    """The C text of a program, read without running it; None where it has none.
-
-    Raises:
-        DraftError: The constants that hold it are no literals, or an option is not allowed.
-    """
-    try:
-        body = ast.parse(program).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None  # loading it will say why
-    found = {}
-    for node in body:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in (SOURCE, OPTIONS):
-                try:
-                    found[name] = ast.literal_eval(value)
-                except ValueError as error:
-                    raise DraftError(f"{name} must be a literal") from error
-    if SOURCE not in found:
-        return None
-    source, options = found[SOURCE], found.get(OPTIONS, ())
-    if not isinstance(source, str) or not isinstance(options, tuple):
-        raise DraftError(f"{SOURCE} must be text, and {OPTIONS} a tuple of options")
-    if refused := [option for option in options if option not in (*COMPILE, *FLAGS)]:
-        raise DraftError(
-            f"{OPTIONS} holds {refused[0]!r}; allowed are {', '.join([*COMPILE, *sorted(FLAGS)])}"
-        )
-    return Embedded(source, options)
 
 
 def _entry(contract: Contract, *, exchanges: bool) -> str:

@@ -20,13 +20,14 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from outpace.codegen.abi import slots
-from outpace.codegen.mpi.local_c import Embedded, embedded_c
+from outpace.codegen.mpi.embedded import Embedded, embedded_c
 from outpace.codegen.mpi.templates.compiled import LINKING, library_name
 from outpace.errors import DraftError
 from outpace.kernels.languages.base import BuildError, InvalidDraft, Kernel
@@ -100,8 +101,13 @@ def takes_sizes(run: Kernel) -> bool:
 
 
 def _kernel_in_c(path: Path) -> Embedded | None:
+    return _embedded(path.read_bytes())
+
+
+@lru_cache(maxsize=1)
+def _embedded(text: bytes) -> Embedded | None:
     try:
-        return embedded_c(path.read_text(encoding="utf-8"))
+        return embedded_c(text.decode(errors="replace"))
     except DraftError as error:
         raise InvalidDraft(str(error)) from error
 
@@ -121,19 +127,24 @@ def _compile(kernel: Embedded, cache: Path) -> None:
 
 
 def _imported(path: Path, cache: Path) -> ModuleType:
+    text = path.read_bytes()
     # Numba's cache names the module, so that its name must be the same wherever the file lies.
-    name = f"outpace_draft_{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    name = f"outpace_draft_{hashlib.sha256(text).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # noqa: PT018
+    assert spec is not None  # the file's name ends in .py
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    vars(module)["BUILDS"] = str(cache)
+    exec(_code(text, path), vars(module))  # noqa: S102  (in a confined process)
+    return module
+
+
+@lru_cache(maxsize=1)  # every simulated rank loads the same text
+def _code(text: bytes, path: Path) -> CodeType:
     try:
-        compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+        return compile(text, str(path), "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise BuildError(f"{type(error).__name__}: {error}") from error
-    vars(module)["BUILDS"] = str(cache)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _check_signature(run: Any, contract: Contract) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from outpace.codegen.mpi.local_c import SOURCE
+from outpace.codegen.mpi.embedded import SOURCE
 from outpace.model import Contract, Grade, Variant
 from outpace.tuner.evaluate import BUILD_LIMIT
 from outpace.tuner.process import Worker

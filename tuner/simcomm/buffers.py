@@ -51,6 +51,12 @@ class Buffer:
         return self.count * len(self.datatype.offsets)
 
     @property
+    def addresses(self) -> tuple[int, int]:
+        """Of the first byte of the memory, and after its last."""
+        first = int(self.memory.ctypes.data)
+        return first, first + self.memory.size
+
+    @property
     def nbytes(self) -> int:
         """Bytes of data."""
         return self.count * self.datatype.size
@@ -84,7 +90,7 @@ class Buffer:
             return False
         if self.datatype.is_contiguous and other.datatype.is_contiguous:
             return True
-        mine, theirs = self._addresses(), other._addresses()
+        mine, theirs = self._byte_addresses(), other._byte_addresses()
         return bool(np.intersect1d(mine, theirs).size)
 
     def fits(self) -> bool:
@@ -106,8 +112,8 @@ class Buffer:
         first = self.start + low
         return self.memory[first : first + (self.count - 1) * self.datatype.extent + size]
 
-    def _addresses(self) -> npt.NDArray[np.int64]:
-        return int(self.memory.ctypes.data) + self._bytes().reshape(-1)
+    def _byte_addresses(self) -> npt.NDArray[np.int64]:
+        return self.addresses[0] + self._bytes().reshape(-1)
 
 
 def simple(message: Any, *, writable: bool, blocks: int = 1) -> Buffer:

@@ -42,6 +42,8 @@ STACK_BYTES = 16 * 2**20
 """Of a rank's thread: compilers that a program calls need it, and untouched pages are free."""
 IDLE_POLLS = 2000
 """Polls per rank in vain, with no other event between them, that make a livelock."""
+_KEPT_TURNS = 0.5
+"""Of the turns at calls that need not wait; a hand-over takes longer than most calls."""
 
 _HERE = str(Path(__file__).parent)
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
@@ -228,7 +230,7 @@ class Simulation:
         if self._calls > self.options.max_calls:
             self.fail(LimitReached(f"more than {self.options.max_calls} MPI calls"))
         self.charge(rank)
-        if rank.uninterrupted:
+        if rank.uninterrupted or self.random.random() < _KEPT_TURNS:
             return
         following = self._draw()
         if following is not rank:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -40,7 +40,10 @@ class Operation:
         done: Whether it may be completed.
         time: Virtual time from which on it is done.
         status: Of what it received.
+        span: First address of its memory and the one after the last, while it is pending.
     """
+
+    span = (0, 0)
 
     def __init__(self, simulation: Simulation, rank: Rank, call: Call) -> None:
         self.simulation = simulation
@@ -75,15 +78,21 @@ class Operation:
 
         It must not write what a pending operation uses, nor read what one writes.
         """
-        for other in (self, *self.rank.operations.values()):
-            clash = _overlap(self.writes, other.reads)
-            if other is not self:
-                clash = clash or _overlap(self.writes, other.writes)
-                clash = clash or _overlap(self.reads, other.writes)
-            if clash:
-                which = "its own send buffer" if other is self else f"the buffer of {other.call}"
-                self.simulation.fail(BufferOverlap(f"its buffer overlaps {which}"))
+        self.span = low, high = _span(self.reads, self.writes)
+        if _overlap(self.writes, self.reads):
+            self._refuse_overlap("its own send buffer")
+        for other in self.rank.operations.values():
+            first, end = other.span  # compared at first, since each is compared with all others
+            if first < high and low < end and self._clashes(other):
+                self._refuse_overlap(f"the buffer of {other.call}")
         self.rank.operations[id(self)] = self
+
+    def _clashes(self, other: Operation) -> bool:
+        mine, theirs = self.writes, other.writes
+        return _overlap(mine, theirs) or _overlap(mine, other.reads) or _overlap(self.reads, theirs)
+
+    def _refuse_overlap(self, which: str) -> NoReturn:
+        self.simulation.fail(BufferOverlap(f"its buffer overlaps {which}"))
 
     def finish(self, time: float) -> None:
         """Mark as done at a virtual time, and wake its rank."""
@@ -303,6 +312,12 @@ class Mailbox:
 
     def _fail(self, kind: type[Fault], reason: str, receive: Incoming) -> None:
         self.simulation.fail(kind(reason, rank=receive.rank.index, call=receive.call))
+
+
+def _span(*messages: Sequence[Buffer]) -> tuple[int, int]:
+    """The addresses within which the memory of messages lies, each of blocks of one memory."""
+    spans = [buffers[0].addresses for buffers in messages if buffers]
+    return min((low for low, _ in spans), default=0), max((high for _, high in spans), default=0)
 
 
 def _overlap(ours: Sequence[Buffer], theirs: Sequence[Buffer]) -> bool:

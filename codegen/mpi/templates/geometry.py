@@ -1,7 +1,7 @@
 """Which cells each rank owns, and which it needs."""
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise, product
+from itertools import product
 from math import prod
 from typing import NamedTuple
 
@@ -42,17 +42,22 @@ class Halo(NamedTuple):
         return Reach(self.over, low, high, self.wraps)
 
 
-def blocks(extent: int, parts: int) -> list[tuple[int, int]]:
-    """Balanced blocks; the first extent % parts of them are one cell longer."""
+def block(extent: int, parts: int, place: int) -> tuple[int, int]:
+    """One of balanced blocks; the first extent % parts of them are one cell longer."""
     size, longer = divmod(extent, parts)
-    starts = [part * size + min(part, longer) for part in range(parts + 1)]
-    return list(pairwise(starts))
+    start = place * size + min(place, longer)
+    return start, start + size + (place < longer)
+
+
+def blocks(extent: int, parts: int) -> list[tuple[int, int]]:
+    """All balanced blocks."""
+    return [block(extent, parts, place) for place in range(parts)]
 
 
 def axis_block(extent: int, constant: int, parts: int, place: int) -> tuple[int, int]:
     """The cells of an axis `dim + constant` that belong to one block of the dim."""
     length, shift = extent + constant, constant // 2
-    start, end = blocks(extent, parts)[place]
+    start, end = block(extent, parts, place)
     if extent == 0:
         return 0, length if place == 0 else 0
     if start == end:

@@ -115,22 +115,20 @@ class Phase:
 
     def _wanted(self, axes: tuple[Axis, ...], rank: int) -> Box:
         """Cells to have after this phase."""
-        own, needed = self.geometry.own(axes, rank), self.geometry.needed(axes, rank)
         if self.along is None:
-            return needed
-        done = list(self.geometry.grid).index(self.along) + 1
-        return self._mixed(axes, needed, own, done)
+            return self.geometry.needed(axes, rank)
+        return self._mixed(axes, rank, list(self.geometry.grid).index(self.along) + 1)
 
     def _had(self, axes: tuple[Axis, ...], rank: int) -> Box:
         """Cells that are there before this phase."""
-        own, needed = self.geometry.own(axes, rank), self.geometry.needed(axes, rank)
         if self.along is None:
-            return own
-        return self._mixed(axes, needed, own, list(self.geometry.grid).index(self.along))
+            return self.geometry.own(axes, rank)
+        return self._mixed(axes, rank, list(self.geometry.grid).index(self.along))
 
-    def _mixed(self, axes: tuple[Axis, ...], needed: Box, own: Box, done: int) -> Box:
+    def _mixed(self, axes: tuple[Axis, ...], rank: int, done: int) -> Box:
         """Needed cells along the dims that are done, own cells along the others."""
         exchanged = set(list(self.geometry.grid)[:done])
+        own, needed = self.geometry.own(axes, rank), self.geometry.needed(axes, rank)
         return tuple(
             full if exchanged & set(axis.over) else mine
             for axis, full, mine in zip(axes, needed, own, strict=True)

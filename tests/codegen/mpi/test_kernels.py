@@ -13,13 +13,14 @@ from jaxtyping import Bool, Complex64, Complex128, Float32, Float64, Int32
 
 import outpace
 from outpace.codegen.mpi.drafts import mpi_drafts
+from outpace.codegen.mpi.embedded import OPTIONS, SOURCE, embedded_c
 from outpace.codegen.mpi.local import (
     c_kernel,
     default_kernel,
     has_compiler,
     kernel_of,
 )
-from outpace.codegen.mpi.local_c import OPTIONS, SOURCE, c_module, embedded_c
+from outpace.codegen.mpi.local_c import c_module
 from outpace.codegen.mpi.templates import compiled as template
 from outpace.codegen.mpi.templates.calling import with_exchange
 from outpace.codegen.mpi.templates.exchange import lies_together
