@@ -66,7 +66,7 @@ class Unplaced(Worker):
 
     def run(self, limit: float) -> float:
         """As of a worker."""
-        with mock.patch("outpace.tuner.process.spread", return_value=nullcontext()):
+        with mock.patch("outpace.tuner.process.spread", return_value=nullcontext(lambda: None)):
             return super().run(limit)
 
 

@@ -4,34 +4,42 @@ The threads of a stopped process wake all at once, when the one that times it st
 its own, and the system puts them beside each other on what is left. They stay there for some
 milliseconds, so that a kernel on two threads was timed as if it had one, or slower, where threads
 waited for each other; in a process that is not stopped they find the free core long before. So the
-threads of pools are kept off one core, which is for the thread that calls them, and the one that
-times off that core too. All contenders are placed alike. See `benchmarks/threads.py`.
+first core is for the thread that calls: it wakes there, and the threads of pools are kept off it,
+and the one that times too. All contenders are placed alike. See `benchmarks/threads.py`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def spread(pid: int) -> Iterator[None]:
-    """Keep the calling thread, and all but the first of a stopped process, off the first core.
+def spread(pid: int) -> Iterator[Callable[[], None]]:
+    """Have a stopped process wake with its first thread on the first core, and all others off it.
 
-    The first thread of the process may run anywhere, and so may threads that it starts from now
-    on: these are found when it is let go the next time.
+    The calling thread stays off that core, too. What is yielded is to be called when the process
+    has been woken: from then on its first thread may run anywhere, and so may threads that it
+    starts. These are found when it is let go the next time.
 
     Args:
         pid: The process. One that has ended, or may not be touched, is left as it is.
     """
-    others = set(sorted(os.sched_getaffinity(0))[1:])
-    for thread in threads_of(pid) if others else ():
-        if thread != pid:
-            with suppress(OSError):
-                os.sched_setaffinity(thread, others)
-    with aside():
-        yield
+    cores = os.sched_getaffinity(0)
+    first = {min(cores)}
+    for thread in threads_of(pid) if len(cores) > 1 else ():
+        _allow(thread, first if thread == pid else cores - first)
+    try:
+        with aside():
+            yield lambda: _allow(pid, cores)
+    finally:
+        _allow(pid, cores)
+
+
+def _allow(thread: int, cores: set[int]) -> None:
+    with suppress(OSError):
+        os.sched_setaffinity(thread, cores)
 
 
 @contextmanager
@@ -68,8 +76,7 @@ def pin(pid: int, place: int) -> None:
     """
     cores = sorted(os.sched_getaffinity(0))
     for thread in threads_of(pid):
-        with suppress(OSError):
-            os.sched_setaffinity(thread, {cores[place % len(cores)]})
+        _allow(thread, {cores[place % len(cores)]})
 
 
 def threads_of(pid: int) -> list[int]:

@@ -304,10 +304,12 @@ class Worker:
         Raises:
             Failure: It crashed, raised, or took longer than `limit` seconds.
         """
-        with nullcontext() if self._pooled else spread(self._child.pid):
+        with nullcontext() if self._pooled else spread(self._child.pid) as has_woken:
             begin = time.perf_counter_ns()  # before SIGCONT: the draft may run from there
             self.resume()
             self._write(b"g", limit, "taking the request")
+            if has_woken is not None:
+                has_woken()
             ready = self._poll.poll(limit * 1000)
             mark = os.read(self._replies, 1) if ready else None
             self.pause()

@@ -37,14 +37,22 @@ def threaded():
 def test_threads_of_pools_and_the_judge_leave_a_core_to_the_one_that_calls(threaded):
     cores = os.sched_getaffinity(0)
     others = cores - {min(cores)}
-    with spread(threaded):
+    with spread(threaded) as has_woken:
         assert os.sched_getaffinity(0) == others
         threads = [int(path.name) for path in Path(f"/proc/{threaded}/task").iterdir()]
         allowed = {thread: os.sched_getaffinity(thread) for thread in threads}
+        has_woken()
+        assert os.sched_getaffinity(threaded) == cores
     assert len(allowed) == 3
-    assert allowed.pop(threaded) == cores
+    assert allowed.pop(threaded) == {min(cores)}
     assert all(found == others for found in allowed.values())
     assert os.sched_getaffinity(0) == cores
+
+
+def test_the_one_that_calls_may_run_anywhere_afterwards_though_nobody_said_it_had_woken(threaded):
+    with spread(threaded):
+        pass
+    assert os.sched_getaffinity(threaded) == os.sched_getaffinity(0)
 
 
 def test_a_process_that_has_ended_is_left_alone():

@@ -38,7 +38,9 @@ from outpace.tuner.process import Failure
 RANKS = (1, 2, 3, 4, 5, 7)
 """Numbers of ranks that a draft is tried on."""
 _ORDERS = 3
-"""Orders of messages in which a question may be asked."""
+"""Orders of ranks and messages in which a question may be asked."""
+_REORDERED = 36
+"""Of so many questions, the first, every third is asked in all those orders."""
 _UNEVEN = 2.5
 """How much more than the mean one rank may work."""
 _LEAST_SECONDS = 1e-3
@@ -232,7 +234,8 @@ class _Judging:
             self._grade = simulated.grade
             memory = [arena.mapping for arena in arenas]
             for place, question in enumerate(asked):
-                orders = range(_ORDERS if place % _ORDERS == 0 or question.weighed else 1)
+                reordered = question.weighed or (place < _REORDERED and place % 3 == 0)
+                orders = range(_ORDERS if reordered else 1)
                 ways = [_in_order(simulated, place * _ORDERS + order) for order in orders]
                 self._ask(question, memory, ways)
 
