@@ -3,10 +3,11 @@
     for k in 0, n:
         a[i, j] = f(a[i, j], a[i, k], a[k, j])      for all i, j, from the old a
 
-A step reads the matrix at its own place, and its pivots: row and column k. So the pivots of the
-next few steps are computed first, each as the steps before it leave them, and then every element
-goes through these steps in a register. Shortest paths, transitive closures and eliminations without
-pivoting have this form. Each element is computed by the same operations in the same order.
+A step reads the matrix at its own place, and its pivots: row and column k. So the rows of the next
+few steps are kept first, each as the steps before it leave it, and then every element goes through
+these steps in a register, after the elements that its row has in their columns. Shortest paths,
+transitive closures and eliminations without pivoting have this form. Each element is computed by
+the same operations in the same order.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from outpace.codegen.nests.rewriting.fuse import temporaries, without_unused
 Body = tuple[Statement, ...]
 Place = tuple[Affine, Affine]
 
-STEPS = 4
+STEPS = 8
 """Steps that are done at once."""
 
 
@@ -158,15 +159,11 @@ class _Steps:
         self._nests = 0
 
     def statements(self) -> Body:
-        """Arrays for pivots, whole blocks of steps, and what remains."""
+        """Arrays for rows of pivots, whole blocks of steps, and what remains."""
         u = self._update
         first, rest = f"{self._prefix}first", f"{self._prefix}rest"
-        shape = u.matrix.shape[:1]
-        made = [
-            Allocate(Array(self._pivot(kind, s), u.matrix.dtype, shape))
-            for s in range(STEPS)
-            for kind in ("row", "column")
-        ]
+        shape = u.matrix.shape[1:]
+        made = [Allocate(Array(self._row(s), u.matrix.dtype, shape)) for s in range(STEPS)]
         end = f"{self._prefix}end"
         stop, many = Position(affine.symbol(end)), Constant(STEPS, "int64")
         return (
@@ -177,9 +174,9 @@ class _Steps:
         )
 
     def _block(self, first: str, steps: int) -> Body:
-        """So many steps: their pivots, and then all elements."""
+        """So many steps: their rows, and then all elements."""
         self._first = first
-        return (*(part for s in range(steps) for part in self._pivots(s)), self._main(steps))
+        return (*map(self._pivot_row, range(steps)), self._main(steps))
 
     def _end(self) -> Expression:
         """Where the steps end that make whole blocks."""
@@ -190,38 +187,49 @@ class _Steps:
         steps = _integers(Op.MULTIPLY, some, Constant(STEPS, "int64"))
         return _integers(Op.ADD, steps, Position(u.start))
 
-    def _pivots(self, step: int) -> Body:
-        """Row and column of a step, as the steps before it leave them."""
-        u, at = self._update, self._at(step)
-        row, column = self._index(u.row), self._index(u.column)
-        places = ((column, (at, affine.symbol(column.name))), (row, (affine.symbol(row.name), at)))
-        return tuple(
-            Nest((r,), self._done(step, place, self._pivot(kind, step), affine.symbol(r.name)))
-            for kind, (r, place) in zip(("row", "column"), places, strict=True)
-        )
+    def _pivot_row(self, step: int) -> Nest:
+        """Keeps the row of a step, as the steps before it leave it."""
+        column = self._index(self._update.column)
+        at, here = self._at(step), affine.symbol(column.name)
+        body, value = self._after(step, (at, here), self._row(step))
+        store = Store(self._row(step), _positions((here,)), value)
+        return Nest((column,), (*self._columns(step, at), *body, store))
 
     def _main(self, steps: int) -> Nest:
         """All steps of a block for every element."""
         u = self._update
         row, column = self._index(u.row), self._index(u.column)
         place = (affine.symbol(row.name), affine.symbol(column.name))
-        return Nest((row, column), self._done(steps, place, u.matrix.name, *place))
+        body, value = self._after(steps, place, u.matrix.name)
+        inner = Nest((column,), (*body, Store(u.matrix.name, _positions(place), value)))
+        return Nest((row,), (*self._columns(steps, place[0]), inner))
+
+    def _columns(self, steps: int, row: Affine) -> Body:
+        """What a row has in the columns of the first steps, each as the steps before it leave it.
+
+        The row is read here before it is written, by whoever writes it: its memory is near.
+        """
+        body: list[Statement] = []
+        for step in range(steps):
+            before, value = self._after(step, (row, self._at(step)), self._column(step))
+            body += [*before, Assign(self._column(step), value)]
+        return tuple(body)
 
     def _index(self, like: Range) -> Range:
         """A range of its own for a nest."""
         self._nests += 1
         return replace(like, name=f"{self._prefix}at{self._nests}")
 
-    def _done(self, steps: int, place: Place, array: str, *target: Affine) -> Body:
-        """An element of the matrix, taken through the first steps of a block and stored."""
+    def _after(self, steps: int, place: Place, name: str) -> tuple[Body, Expression]:
+        """An element of the matrix, taken through the first steps of a block."""
         u = self._update
         value: Expression = Load(u.matrix.name, _positions(place), u.matrix.dtype)
         body: list[Statement] = []
-        for s in range(steps):
-            name = f"{self._prefix}{array}_after{s}"
-            body.append(Assign(name, value))
-            value = self._step(s, place, Variable(name, u.matrix.dtype))
-        return (*body, Store(array, _positions(target), value))
+        for step in range(steps):
+            after = f"{self._prefix}{name}_after{step}"
+            body.append(Assign(after, value))
+            value = self._step(step, place, Variable(after, u.matrix.dtype))
+        return tuple(body), value
 
     def _step(self, step: int, place: Place, last: Expression) -> Expression:
         """The value of a step at some place, from pivots and the value before."""
@@ -237,18 +245,21 @@ class _Steps:
                 return e
             if e.indices == (row_here, column_here):
                 return last
-            if e.indices == (pivot_here, column_here):
-                return Load(self._pivot("row", step), _positions((column,)), e.dtype)
-            which = pivot if e.indices == (pivot_here, pivot_here) else row
-            return Load(self._pivot("column", step), _positions((which,)), e.dtype)
+            if e.indices == (row_here, pivot_here):
+                return Variable(self._column(step), e.dtype)
+            which = pivot if e.indices == (pivot_here, pivot_here) else column
+            return Load(self._row(step), _positions((which,)), e.dtype)
 
         return walk.shifted(walk.rewritten(u.value, change), at)  # new names are none of the old
 
     def _at(self, step: int) -> Affine:
         return affine.plus(affine.symbol(self._first), affine.constant(step))
 
-    def _pivot(self, kind: str, step: int) -> str:
-        return f"{self._prefix}{kind}{step}"
+    def _row(self, step: int) -> str:
+        return f"{self._prefix}row{step}"
+
+    def _column(self, step: int) -> str:
+        return f"{self._prefix}column{step}"
 
 
 def _positions(place: tuple[Affine, ...]) -> tuple[Expression, ...]:
