@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 
 @contextmanager
@@ -24,17 +25,28 @@ def spread(pid: int) -> Iterator[Callable[[], None]]:
     starts. These are found when it is let go the next time.
 
     Args:
-        pid: The process. One that has ended, or may not be touched, is left as it is.
+        pid: The process. One that has ended, or has one core, is left as it is.
     """
-    cores = os.sched_getaffinity(0)
+    cores = _allowed(pid)
+    if len(cores) < 2:
+        with aside():
+            yield lambda: None
+        return
     first = {min(cores)}
-    for thread in threads_of(pid) if len(cores) > 1 else ():
+    for thread in threads_of(pid):
         _allow(thread, first if thread == pid else cores - first)
     try:
         with aside():
             yield lambda: _allow(pid, cores)
     finally:
         _allow(pid, cores)
+
+
+def _allowed(pid: int) -> set[int]:
+    """Cores on which a process may run; none if it has ended."""
+    with suppress(OSError):
+        return os.sched_getaffinity(pid)
+    return set()
 
 
 def _allow(thread: int, cores: set[int]) -> None:
@@ -77,6 +89,17 @@ def pin(pid: int, place: int) -> None:
     cores = sorted(os.sched_getaffinity(0))
     for thread in threads_of(pid):
         _allow(thread, {cores[place % len(cores)]})
+
+
+def stay() -> None:
+    """Keep this process on the core where it is; for threads of which only one runs at a time.
+
+    To wake one on another core takes longer than what it does in its turn.
+    """
+    # proc(5): the state follows the name, which may hold anything in parentheses; field 39 is the
+    # core.
+    fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+    _allow(0, {int(fields.rpartition(") ")[2].split()[36])})
 
 
 def threads_of(pid: int) -> list[int]:

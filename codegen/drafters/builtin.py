@@ -19,6 +19,7 @@ from outpace.codegen.nests.lift import lift
 from outpace.codegen.nests.numba.emit import NumbaOptions, numba_source
 from outpace.codegen.nests.numba.segments import has_library_calls, segmented_source
 from outpace.codegen.nests.rewriting.binned import binned
+from outpace.codegen.nests.rewriting.borders import bordered
 from outpace.codegen.nests.rewriting.columns import by_columns
 from outpace.codegen.nests.rewriting.distribute import distributed
 from outpace.codegen.nests.rewriting.fuse import fused
@@ -198,11 +199,11 @@ def numba_forms(program: Program) -> Iterator[tuple[str, Program]]:
 
 
 def _recomputed(program: Program) -> Program:
-    return hoisted(reused(fused(inlined(ping_ponged(program)))))
+    return hoisted(reused(fused(bordered(inlined(ping_ponged(program))))))
 
 
 def _fused(program: Program) -> Program:
-    return hoisted(reused(fused(ping_ponged(program))))
+    return hoisted(reused(fused(bordered(ping_ponged(program)))))
 
 
 def c_forms(program: Program, *, reorder: bool) -> Iterator[tuple[str, Program]]:

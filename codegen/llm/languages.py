@@ -203,7 +203,9 @@ SECTIONS: Mapping[str, LanguageSection] = {
                 "The plan is data that trusted code carries out; there is no host code. It is "
                 '{"let": {name: expression}, "buffers": [{"name": .., "dtype": .., "shape": '
                 '[expression, ..]}], "steps": [..]}; `let` and `buffers` may be left out. Buffers '
-                "hold garbage at the start of a call."
+                'hold garbage at the start of a call. A further `"model": {"bytes": expression, '
+                '"operations": expression}` may say what a call moves and computes; it decides '
+                "nothing."
             ),
             (
                 'A step is one of {"launch": kernel, "grid": [x, y, z], "block": [x, y, z], '

@@ -6,6 +6,7 @@ import ast
 
 from outpace.codegen.dims import Affine, parse_dim
 from outpace.codegen.nests import affine
+from outpace.codegen.nests.ir import Apply, Constant, Expression, Op, Position
 from outpace.model import Contract
 
 
@@ -15,6 +16,7 @@ class Bounds:
     def __init__(self, lower: dict[str, int]) -> None:
         self._lower = dict(lower)
         self._loops: dict[str, tuple[Affine, Affine]] = {}
+        self._quotients: dict[str, tuple[Affine, int]] = {}
 
     def add_loop(self, name: str, low: Affine, high: Affine) -> None:
         """State `low <= name <= high`."""
@@ -24,6 +26,18 @@ class Bounds:
         """State `low <= name`."""
         self._lower[name] = low
 
+    def add_value(self, name: str, value: Expression) -> None:
+        """State `name == value`, of which the sign and what it is a part of are kept."""
+        if self.is_nonnegative(value):
+            self.add_lower(name, 0)
+        match value:
+            case Apply(
+                op=Op.FLOOR_DIVIDE, operands=(Position(value=whole), Constant(value=int(divisor)))
+            ) if divisor > 0:
+                self._quotients[name] = (whole, divisor)
+            case _:
+                pass
+
     def nonnegative(self, a: Affine) -> bool:
         """Whether the expression is proved to be at least 0; False if that is not known."""
         for name in reversed(self._loops):
@@ -31,9 +45,36 @@ class Bounds:
             if factor:
                 low, high = self._loops[name]
                 a = affine.substituted(a, {name: low if factor > 0 else high})
+        for name in reversed(self._quotients):
+            factor = affine.factor_of(a, name)
+            whole, divisor = self._quotients[name]
+            # divisor * name <= whole, and where that is not negative, name <= whole as well
+            if factor < 0 and (factor % divisor == 0 or self.nonnegative(whole)):
+                rest = affine.substituted(a, {name: affine.ZERO})
+                a = affine.plus(rest, affine.times(whole, factor // divisor))
         if any(factor < 0 or name not in self._lower for name, factor in a.terms):
             return False
         return a.constant + sum(c * self._lower[n] for n, c in a.terms) >= 0
+
+    def is_nonnegative(self, e: Expression) -> bool:
+        """Whether an integer that may not be affine is proved to be at least 0."""
+        match e:
+            case Constant(value=int(value)):
+                return value >= 0
+            case Position(value=value):
+                return self.nonnegative(value)
+            case Apply(op=op, operands=operands) if op in _NONNEGATIVE_OF_ALL:
+                return all(map(self.is_nonnegative, operands))
+            case Apply(op=Op.MAXIMUM | Op.LARGER, operands=operands):
+                return any(map(self.is_nonnegative, operands))
+            case Apply(op=Op.POWER, operands=(base, _)):  # a negative exponent raises
+                return self.is_nonnegative(base)
+            case _:
+                return False
+
+
+_NONNEGATIVE_OF_ALL = (Op.ADD, Op.MULTIPLY, Op.FLOOR_DIVIDE, Op.MINIMUM, Op.SMALLER)
+"""Operations that give nothing negative where no operand is."""
 
 
 def contract_bounds(contract: Contract, names: dict[str, str]) -> dict[str, int]:

@@ -18,6 +18,7 @@ from outpace.codegen.nests.lifting.results import deliver
 from outpace.codegen.nests.lifting.subject import Subject, definition
 from outpace.codegen.nests.lifting.values import Lifted, position, scalar_value, stored
 from outpace.codegen.nests.numba.vector_math import HELPERS
+from outpace.codegen.nests.rewriting.independent import independent
 from outpace.codegen.reference import Reference
 from outpace.errors import NotLifted
 from outpace.model import Argument, Contract, Output
@@ -29,7 +30,7 @@ RESERVED = NEEDED | {"kernel", *keyword.kwlist}
 
 
 def lift(reference: Reference, *, library: bool = False) -> Program:
-    """The reference as loop nests, not yet optimised.
+    """The reference as loop nests, not yet optimised; loops over single elements are nests too.
 
     Args:
         reference: The reference.
@@ -63,7 +64,8 @@ def lift(reference: Reference, *, library: bool = False) -> Program:
             raise
         raise NotLifted(error.reason, error.line + line_offset(reference)) from error
     sizes = sizes_of(contract, parameters, names)
-    return Program(reference.fn.__name__, parameters, outputs, sizes, body)
+    program = Program(reference.fn.__name__, parameters, outputs, sizes, body)
+    return independent(program, innermost=True, straight=True)
 
 
 def line_offset(reference: Reference) -> int:

@@ -57,7 +57,7 @@ def programs(draw: st.DrawFn) -> str:
     """A function of two matrices, a vector and a scalar, with its helpers."""
     dtype = draw(st.sampled_from(DTYPES))
     other = draw(st.sampled_from((dtype, dtype, "Float64", "Int64")))
-    body = _Body(draw, real="Complex" not in dtype)
+    body = Body(draw, real="Complex" not in dtype)
     lines = ["n, m = a.shape", "s = 1"]
     for k in range(draw(st.integers(1, 6))):
         lines += body.statement(k)
@@ -69,7 +69,7 @@ def programs(draw: st.DrawFn) -> str:
     return f"{HELPERS}\n\ndef f({signature}) -> {shape}:\n    {text}\n"
 
 
-class _Body:
+class Body:
     """Draws statements over the matrices that there are."""
 
     def __init__(self, draw: st.DrawFn, *, real: bool) -> None:

@@ -29,7 +29,7 @@ from outpace.codegen.drafters import DraftingTask, drafter_named
 from outpace.codegen.inputs import Case
 from outpace.codegen.llm.languages import section
 from outpace.codegen.nests import affine
-from outpace.codegen.nests.cuda.certain import certain_loads
+from outpace.codegen.nests.cuda.certain import certain_loads, is_within
 from outpace.codegen.nests.cuda.kept import kept
 from outpace.codegen.nests.cuda.vectors import lanes_of
 from outpace.codegen.nests.ir import (
@@ -251,6 +251,28 @@ def test_staged_operands_would_race_without_the_barriers(tmp_path):
         agrees(reference, kernel, Case({"n": 130}, 1, "plain"), 1e-10)
 
 
+ADDED_TO = """
+def f(a: Float64[np.ndarray, "n m"], b: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "n m"]:
+    w = np.ones((a.shape[0], a.shape[0]))
+    for i in range(a.shape[0]):
+        for j in range(a.shape[0]):
+            for k in range(a.shape[1]):
+                w[i, j] += a[i, k] * b[j, k]
+    return a + w[0, 0]
+"""
+
+
+@needs_simulation
+def test_threads_without_an_iteration_of_their_own_read_nothing_that_others_write(tmp_path):
+    reference = reference_from(ADDED_TO, tmp_path)
+    task = DraftingTask(reference, Target("x86_64", "some cpu", 2), ("cuda",))
+    drafts = drafter_named("builtin").propose(task).drafts
+    draft = next(d for d in drafts if "staged" in d.source)
+    with simulated(reference, draft, tmp_path) as kernel:
+        for shape in ((5, 0), (9, 3), (1, 7)):  # without a sum there is no barrier
+            assert agrees_with(reference, kernel, 1, shape)
+
+
 @pytest.mark.parametrize("kind", ["conv", "nearest", "linear"])
 def test_sums_are_kept_in_registers_and_stored_once(kind):
     _, code = split_plan(drafts_of(kind)[0].source)
@@ -309,6 +331,64 @@ def test_vectors_hold_no_element_that_may_not_be_there():
     found = lanes_of(Nest((Range("i", n), Range("j", n)), (store,)), arrays, {})
     assert found is not None
     assert found.loaded == (("a", here.indices),)
+
+
+FIRST_OF_A_ROW = """
+def f(a: Float64[np.ndarray, "n m"], b: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "n m"]:
+    out = b.copy()
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            out[i, 0] = out[i, 0] * 0.5 + a[i, j]
+    return out
+"""
+
+
+def test_elements_that_only_a_loop_uses_are_kept_where_they_are_sure_to_be_there(tmp_path):
+    reference = reference_from(FIRST_OF_A_ROW, tmp_path)
+    after = kept(independent(lifted(reference), innermost=True))
+    for shape in ((3, 4), (3, 0), (0, 2)):
+        assert agrees_with(reference, lambda *a: ir_interpreter.run(after, *a), 1, shape)
+    i, n = affine.symbol("i"), affine.symbol("n")
+    interior = Range("i", affine.plus(n, affine.constant(-2)))
+    places = [(Position(affine.plus(i, affine.constant(k))),) for k in range(-1, 4)]
+    array = Array("a", "float64", (n,))
+    assert [is_within(p, [interior], array) for p in places] == [False, True, True, True, False]
+
+
+LAST_VALUE = """
+def f(a: Float64[np.ndarray, "n m"], b: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "n m"]:
+    out, x = b.copy(), 4.0
+    while x > 0.5:
+        for i in range(a.shape[0]):
+            x = a[i, 0] * 0.0 + 0.25
+            for j in range(a.shape[1]):
+                out[i, j] += x
+    return out
+"""
+
+
+def test_loops_whose_last_value_decides_what_follows_are_not_shared(tmp_path):
+    program = lifted(reference_from(LAST_VALUE, tmp_path))
+    assert independent(program) == program
+
+
+TWO_LOOPS = """
+def f(a: Float64[np.ndarray, "n m"], b: Float64[np.ndarray, "n m"]) -> Float64[np.ndarray, "n m"]:
+    out = np.empty_like(a)
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            s = a[i, j]
+            for k in range(a.shape[1]):
+                s = s * b[i, k] + a[i, k]
+            out[i, j] = s
+    return out
+"""
+
+
+def test_threads_share_loops_within_loops_that_have_scalars_of_their_own(tmp_path):
+    *_, nest = independent(lifted(reference_from(TWO_LOOPS, tmp_path)), innermost=True).body
+    assert isinstance(nest, Nest)
+    assert [r.name for r in nest.ranges] == ["i", "j"]
 
 
 @settings(many, max_examples=30)

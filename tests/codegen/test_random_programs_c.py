@@ -15,11 +15,12 @@ import pytest
 from array_programs import programs
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from test_emit_c import source_of
+from test_emit_c import with_plain_rounding
 from test_lifting import SHAPES, Kernel, agrees, lifted, reference_of
 
 from outpace.codegen.abi import Role, slots
-from outpace.codegen.nests.c.emit import CSource
+from outpace.codegen.drafters.builtin import c_forms
+from outpace.codegen.nests.c.emit import COptions, CSource, c_source
 from outpace.codegen.reference import Reference
 from outpace.errors import NotLifted
 from outpace.kernels.languages.c import C
@@ -86,12 +87,15 @@ def test_ten_thousand_programs_mean_in_c_what_numpy_means(tmp_path):
 def written(text: str, seed: int, folder: Path, *, fastmath: bool) -> Written | None:
     """A program, unless it is refused."""
     reference = reference_of(text, folder)
-    if lifted(reference) is None:
+    program = lifted(reference)
+    if program is None:
         return None
+    _, form = next(iter(c_forms(program, reorder=fastmath)))
     try:
-        return Written(text, seed, reference, source_of(reference, fastmath=fastmath))
+        source = c_source(form, reference.contract, COptions(fastmath=fastmath))
     except NotLifted:
         return None
+    return Written(text, seed, reference, with_plain_rounding(source, reference.contract))
 
 
 def compare(together: list[Written], folder: Path) -> int:
@@ -117,7 +121,7 @@ def kernels(together: list[Written], folder: Path) -> Iterator[Kernel]:
     subprocess.run(["cc", *_OPTIONS, *flags, "-o", library, source, "-lm"], check=True)
     loaded = ctypes.PyDLL(str(library))
     for k, one in enumerate(together):
-        entry = loaded[f"{ENTRY}_{k}"]
+        entry = loaded[f"{ENTRY}_of_{k}"]
         entry.restype = None
         entry.argtypes = [
             ctypes.py_object
@@ -134,4 +138,4 @@ def renamed(one: Written, number: int) -> str:
     text = f"{macros}{one.source.text}\n{entry_source(one.reference.contract)}"
     names = {name for found in _NAMED.findall(text) for name in found if name}
     names |= {"kernel", ENTRY}
-    return re.sub(r"\b\w+\b", lambda m: f"{m[0]}_{number}" if m[0] in names else m[0], text)
+    return re.sub(r"\b\w+\b", lambda m: f"{m[0]}_of_{number}" if m[0] in names else m[0], text)

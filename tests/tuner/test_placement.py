@@ -62,3 +62,11 @@ def test_a_process_that_has_ended_is_left_alone():
     with spread(ended.pid):
         pass
     assert os.sched_getaffinity(0) == cores
+
+
+def test_a_process_that_stays_keeps_one_of_its_cores():
+    code = "import os; from outpace.tuner import placement; placement.stay(); "
+    code += "print(*os.sched_getaffinity(0))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    (core,) = map(int, done.stdout.split())
+    assert core in os.sched_getaffinity(0)

@@ -21,6 +21,7 @@ from outpace.kernels.languages.base import InvalidDraft, Kernel
 from outpace.model import Contract
 from outpace.tuner.isolation.sandbox import Layers, Limits, confine, die_with_spawner
 from outpace.tuner.mpi.channel import Line
+from outpace.tuner.placement import stay
 
 if TYPE_CHECKING:
     from outpace.tuner.arena import Mapping
@@ -30,6 +31,7 @@ def main(text: str) -> None:
     """Obey until the judge closes the channel."""
     setup = json.loads(text)
     die_with_spawner()
+    stay()
     line = Line(setup["read"], setup["write"])
     view = setup["view"]
     layers = confine(

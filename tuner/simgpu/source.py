@@ -13,7 +13,7 @@ NAME = "draft.cu"
 """What compilers and findings call the file of a draft."""
 
 _TOKEN = re.compile(
-    r"""(?P<comment>//[^\n]*|/\*.*?\*/)
+    r"""(?P<comment>//(?:\\\r?\n|[^\n])*|/\*.*?\*/)
     |(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
     |(?P<include>\#[ \t]*include[ \t]*(?:<[^>\n]*>|"[^"\n]*"|\w+))
     |(?P<launch><<<)

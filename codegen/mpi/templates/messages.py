@@ -55,21 +55,24 @@ class Phase:
 
     def received(self, rank: int) -> list[Message]:
         """What a rank receives; boxes are in its own coordinates."""
-        return [
-            Message(array, peer, tag, box)
-            for array, axes in enumerate(self.arrays)
-            for peer in self._peers(axes, rank)
-            for tag, box, _ in self._common(array, axes, rank, peer)
-        ]
+        found = []
+        for array, axes in enumerate(self.arrays):
+            wanted = self._wanted(axes, rank)
+            for peer in self._peers(axes, rank):
+                common = self._common(array, axes, wanted, self._had(axes, peer))
+                found += [Message(array, peer, tag, box) for tag, box, _ in common]
+        return found
 
     def sent(self, rank: int) -> list[Message]:
         """What a rank sends; boxes are in its own coordinates."""
-        return [
-            Message(array, peer, tag, shifted(box, tuple(-by for by in shift)))
-            for array, axes in enumerate(self.arrays)
-            for peer in self._peers(axes, rank)
-            for tag, box, shift in self._common(array, axes, peer, rank)
-        ]
+        found = []
+        for array, axes in enumerate(self.arrays):
+            had = self._had(axes, rank)
+            for peer in self._peers(axes, rank):
+                for tag, box, shift in self._common(array, axes, self._wanted(axes, peer), had):
+                    here = shifted(box, tuple(-by for by in shift))
+                    found.append(Message(array, peer, tag, here))
+        return found
 
     def _peers(self, axes: tuple[Axis, ...], rank: int) -> list[int]:
         """Other ranks at the same place along every dim that does not matter for an array."""
@@ -90,10 +93,9 @@ class Phase:
         return [peer for peer in found if peer != rank]
 
     def _common(
-        self, array: int, axes: tuple[Axis, ...], to: int, source: int
+        self, array: int, axes: tuple[Axis, ...], wanted: Box, had: Box
     ) -> Iterator[tuple[int, Box, tuple[int, ...]]]:
-        """Tag, box and shift of each message between two ranks."""
-        wanted, had = self._wanted(axes, to), self._had(axes, source)
+        """Tag, box and shift of each message from a rank that has cells to one that wants some."""
         images = [self._images(axis, span) for axis, span in zip(axes, wanted, strict=True)]
         for image in product(*images):
             extents = [self.geometry.sizes.get(axis.dim, 0) for axis in axes]

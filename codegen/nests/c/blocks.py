@@ -13,10 +13,10 @@ from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, dependence, walk
 from outpace.codegen.nests.c.expressions import Expressions, Functions, c_type
 from outpace.codegen.nests.c.loops import loop_head
-from outpace.codegen.nests.c.parameters import ACCUMULATOR, COLUMNS, PARALLEL, ROWS, TIME
+from outpace.codegen.nests.c.parameters import ACCUMULATOR, COLUMNS, LINES, PARALLEL, ROWS, TIME
 from outpace.codegen.nests.c.products import product_lines, written
 from outpace.codegen.nests.c.reductions import CLAUSES, start_of, step_lines
-from outpace.codegen.nests.c.scopes import assigned_in, homes, times_assigned
+from outpace.codegen.nests.c.scopes import assigned_in, homes, mentioned, times_assigned
 from outpace.codegen.nests.c.strips import WIDTHS, strip_lines, with_arrays
 from outpace.codegen.nests.c.teams import team_loops
 from outpace.codegen.nests.c.tiles import TileWriter
@@ -249,10 +249,10 @@ class Blocks:
             case If(condition=condition):
                 before, condition = self._reductions(condition, place)
                 lines = [*before, f"if ({self._expressions.text(condition)}) {{"]
-                lines += self._block(s.body, _here(inside, s.body), types, place)
+                lines += self._block(s.body, mentioned(inside, s.body), types, place)
                 if s.orelse:
                     lines += ["} else {"]
-                    lines += self._block(s.orelse, _here(inside, s.orelse), types, place)
+                    lines += self._block(s.orelse, mentioned(inside, s.orelse), types, place)
                 return [*lines, "}"]
         return [f"{head} {{", *self._block(s.body, inside, types, place), "}"]
 
@@ -260,7 +260,7 @@ class Blocks:
         self, s: Loop, wave: Wave, inside: frozenset[str], types: dict[str, str], place: Place
     ) -> list[str]:
         """A loop as a wave."""
-        self.choices |= {PARALLEL, TIME}
+        self.choices |= {PARALLEL, TIME} | ({LINES} if wave.lines else set())
         self._loop_head(s)  # refuses what may change while it runs
         start, stop = (self._expressions.text(e) for e in (s.start, s.stop))
         rest: list[str] = []
@@ -464,11 +464,6 @@ def _collapsed(nest: Nest) -> str:
 def _with_simd(pragma: str) -> str:
     """A worksharing loop that is vectorised too."""
     return pragma.replace("for ", "for simd ", 1)
-
-
-def _here(names: frozenset[str], body: Body) -> frozenset[str]:
-    """Those of the names that a block mentions."""
-    return names & (walk.scalars_read(body) | walk.scalars_written(body))
 
 
 def _leaves(body: Body) -> bool:

@@ -18,7 +18,7 @@ from outpace.codegen.nests.c.blocks import Blocks
 from outpace.codegen.nests.c.expressions import Functions
 from outpace.codegen.nests.c.functions import VECTOR_FORM
 from outpace.codegen.nests.c.names import RESERVED, spelled
-from outpace.codegen.nests.c.parameters import ACCUMULATOR, CHOICES, PARALLEL, TIME
+from outpace.codegen.nests.c.parameters import ACCUMULATOR, CHOICES, CONDITIONS, PARALLEL, TIME
 from outpace.codegen.nests.c.strips import NAMES as STRIP_NAMES
 from outpace.codegen.nests.c.tiles import NAMES as TILE_NAMES
 from outpace.codegen.nests.c.waves import NAMES as WAVE_NAMES
@@ -109,7 +109,7 @@ def _parameter(name: str, options: COptions) -> Parameter:
         values = (0,)
     if name == ACCUMULATOR and not options.fastmath:
         values = values[::-1]  # NumPy's sums are the longer type's rather than those of a loop
-    return Parameter(name, values)
+    return Parameter(name, values, CONDITIONS.get(name))
 
 
 def _includes(functions: Functions, blocks: Blocks) -> str:

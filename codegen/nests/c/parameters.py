@@ -8,6 +8,8 @@ PARALLEL = "PARALLEL"
 """Whether threads are used."""
 TIME = "TIME"
 """Steps of a time loop that go through the rows together."""
+LINES = "LINES"
+"""Lines of a row that they take at a time, where a row has more than one."""
 ACCUMULATOR = "ACCUMULATOR"
 """Type in which sums of short floats are kept; NumPy's pairwise sums lie between the two."""
 ROWS = "ROWS"
@@ -26,6 +28,7 @@ REGISTER_STRIP = "REGISTER_STRIP"
 CHOICES: dict[str, tuple[Scalar, ...]] = {
     PARALLEL: (1, 0),
     TIME: (16, 4, 1, 64),
+    LINES: (4096, 32),
     ACCUMULATOR: ("float", "double"),
     ROWS: (4, 8, 2),
     COLUMNS: (16, 8),
@@ -35,3 +38,5 @@ CHOICES: dict[str, tuple[Scalar, ...]] = {
     REGISTER_STRIP: (16, 8),
 }
 """Values by macro, the default first."""
+CONDITIONS = {LINES: f"{TIME} > 1"}
+"""Where a macro makes a difference, if not everywhere: few steps need few lines in the cache."""

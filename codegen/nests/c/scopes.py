@@ -76,6 +76,11 @@ def mentions(s: Statement, name: str) -> bool:
     return name in walk.scalars_read([s]) | walk.scalars_written([s])
 
 
+def mentioned(names: frozenset[str], body: Body) -> frozenset[str]:
+    """Those of the names that a block reads or assigns."""
+    return names & (walk.scalars_read(body) | walk.scalars_written(body))
+
+
 def _same_scope(body: Iterable[Statement]) -> Iterable[Statement]:
     for s in body:
         yield s

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from outpace.codegen.dims import Affine
-from outpace.codegen.nests import affine
-from outpace.codegen.nests.c.parameters import PARALLEL, TIME
-from outpace.codegen.nests.ir import Loop, Statement
+from outpace.codegen.nests import affine, walk
+from outpace.codegen.nests.c.parameters import LINES, PARALLEL, TIME
+from outpace.codegen.nests.ir import Loop, Nest, Statement
 from outpace.codegen.nests.rewriting.waves import Shifts, Stage, Wave
 
 NAMES = frozenset(
     {
         "begin",
-        "chunk", "chunks", "count", "edge_high", "edge_low", "end", "first", "from", "front",
-        "highest", "last", "lowest", "phase", "row", "rows_low", "rows_high", "rest",
-        "most", "threads", "tile", "to", "wave", "omp_get_num_threads",
+        "chunk", "chunks", "count", "edge_high", "edge_low", "end", "far", "first", "from",
+        "front", "highest", "last", "lines_high", "lowest", "near", "part", "phase", "row",
+        "rows_low", "rows_high", "rest", "most", "start", "threads", "tile", "to", "wave",
+        "omp_get_num_threads",
     }
 )  # fmt: skip
 """Variables of the text below."""
@@ -47,8 +49,7 @@ def wave_lines(
     main = [s for s in wave.stages if s.row]
     span = wave.left.step + wave.right.step
     least = max(wave.left.stages) + max(wave.right.stages) + 2 * wave.reach + 1
-    chunk = [
-        *_chunk_head(wave),
+    fronts = [
         "for (int64_t front = first; front < last; front++) {",
         f"{_TAB}for (int64_t wave = 0; wave < count; wave++) {{",
         f"{_TAB * 2}const int64_t {loop.name} = tile + wave * {wave.steps};",
@@ -56,6 +57,7 @@ def wave_lines(
         f"{_TAB}}}",
         "}",
     ]
+    chunk = [*_chunk_head(wave), *(_by_parts(wave, fronts) if wave.lines else fronts)]
     lines = [
         f"const int64_t rows_low = {affine.text(main[0].low)};",
         f"const int64_t rows_high = {affine.text(main[0].high)};",
@@ -112,7 +114,45 @@ def _stage(
     if stage.row:
         place = affine.minus(affine.symbol("row"), stage.low)
         lines.append(f"{_TAB}const int64_t {stage.row} = {affine.text(place)};")
-    return ["{", *(_TAB + line for line in (*lines, *body(stage.body), "}")), "}"]
+    inner = _in_part(wave, k, body) if wave.lines else body(stage.body)
+    return ["{", *(_TAB + line for line in (*lines, *inner, "}")), "}"]
+
+
+def _by_parts(wave: Wave, fronts: Sequence[str]) -> list[str]:
+    """All fronts for a few lines at a time."""
+    low = _extreme("<", [s.low for s in wave.lines])
+    high = _extreme(">", [s.high for s in wave.lines])
+    return [
+        f"const int64_t lines_high = {high} + {_lean(wave.across, None, 'count')};",
+        f"for (int64_t part = {low}; part < lines_high; part += {LINES}) {{",
+        *(_TAB + line for line in fronts),
+        "}",
+    ]
+
+
+def _in_part(wave: Wave, k: int, body: Callable[[tuple[Statement, ...]], list[str]]) -> list[str]:
+    """What a stage does with the lines of a part."""
+    stage = wave.lines[k]
+    low, high, lean = _text(stage.low), _text(stage.high), _lean(wave.across, k, "wave")
+    near, far = affine.symbol("near"), affine.symbol("far")
+    (nest,) = stage.body
+    if stage.row:
+        assert isinstance(nest, Nest)
+        moved = {stage.row: affine.plus(affine.symbol(stage.row), affine.minus(near, stage.low))}
+        ranges = tuple(
+            replace(r, extent=affine.minus(far, near)) if r.name == stage.row else r
+            for r in nest.ranges
+        )
+        nest = Nest(ranges, walk.with_expressions(nest.body, walk.substituting(moved)))
+    lines = [
+        f"const int64_t start = part - ({lean});",
+        f"const int64_t near = start > {low} ? start : {low};",
+        f"const int64_t far = start + {LINES} < {high} ? start + {LINES} : {high};",
+        "if (near < far) {",
+        *body((nest,)),
+        "}",
+    ]
+    return [_TAB + line for line in lines]
 
 
 def _lean(shifts: Shifts, k: int | None, steps: str) -> str:

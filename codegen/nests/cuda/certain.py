@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, walk
 from outpace.codegen.nests.ir import (
     Apply,
@@ -14,7 +15,6 @@ from outpace.codegen.nests.ir import (
     Op,
     Position,
     Range,
-    Reduce,
 )
 
 _LAZY = frozenset({Op.WHERE, Op.LOGICAL_AND, Op.LOGICAL_OR})
@@ -34,23 +34,34 @@ def certain_loads(
     """
     values = tuple(values)
     found = {load for e in values for load in _always(e)}
-    here = {r.name: r.extent for r in ranges}
     for e in values:
         for load in walk.expressions(e):
-            if isinstance(load, Load) and all(
-                isinstance(i, Position) and any(i == _at(n) and here[n] == extent for n in here)
-                for i, extent in zip(load.indices, arrays[load.array].shape, strict=True)
-            ):
+            if isinstance(load, Load) and is_within(load.indices, ranges, arrays[load.array]):
                 found.add(load)
     return found
 
 
-def _at(name: str) -> Position:
-    return Position(affine.symbol(name))
+def is_within(indices: Sequence[Expression], ranges: Sequence[Range], array: Array) -> bool:
+    """Whether an array has an element at these indices in every iteration, whatever the sizes.
+
+    So it is where each is the index of a range, and so much more that the last one is still there.
+    """
+    return all(
+        any(_ends_within(index, r, extent) for r in ranges)
+        for index, extent in zip(indices, array.shape, strict=True)
+    )
+
+
+def _ends_within(index: Expression, r: Range, extent: Affine) -> bool:
+    if not isinstance(index, Position):
+        return False
+    more = affine.minus(index.value, affine.symbol(r.name))
+    room = affine.minus(extent, affine.plus(r.extent, more))
+    return not more.terms and more.constant >= 0 and not room.terms and room.constant >= 0
 
 
 def _always(e: Expression) -> Iterator[Load]:
-    """Loads without which the expression has no value."""
+    """Loads without which the expression has no value; a reduction may be of nothing."""
     match e:
         case Load(indices=indices):
             yield e
@@ -59,8 +70,6 @@ def _always(e: Expression) -> Iterator[Load]:
             parts = operands[:1] if op in _LAZY else operands
         case Cast(operand=operand):
             parts = (operand,)
-        case Reduce(body=body):
-            parts = (body,)
         case _:
             parts = ()
     for part in parts:

@@ -3,7 +3,7 @@
     nest i:  y[i] = 0;  for r:  y[i] = y[i] + f(i, r)    ->    kept = 0;  for r: ...;  y[i] = kept
 
 That is right where every access to the array in the nest is to such an element, no two iterations
-share one, and each is written whatever the data are.
+share one, and each is there, and written, whatever the data are and whichever loops are empty.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from outpace.codegen.nests import dependence, walk
+from outpace.codegen.nests.cuda.certain import is_within
 from outpace.codegen.nests.ir import (
+    Allocate,
+    Array,
     Assign,
     Expression,
     If,
@@ -23,6 +26,7 @@ from outpace.codegen.nests.ir import (
     Position,
     Program,
     Range,
+    Reshape,
     Statement,
     Store,
     Variable,
@@ -37,13 +41,23 @@ def kept(program: Program) -> Program:
     """The program with elements of an iteration in scalars, outside of nests within nests."""
     prefix = walk.unused_prefix(program, "kept")
     aliases = dependence.aliases(program.body)
+    arrays = {p.name: p for p in program.parameters if isinstance(p, Array)}
+    arrays |= {
+        s.array.name: s.array
+        for s in walk.statements(program.body)
+        if isinstance(s, Allocate | Reshape)
+    }
     count = 0
 
     def visit(s: Statement) -> Statement:
         nonlocal count
         if not isinstance(s, Nest):
             return walk.with_blocks(s, lambda body: tuple(map(visit, body)))
-        cells = _cells(s, aliases)
+        cells = {
+            cell: use
+            for cell, use in _cells(s, aliases).items()
+            if use.is_there or is_within(cell[1], s.ranges, arrays[cell[0]])
+        }
         names = {cell: f"{prefix}{count + k}" for k, cell in enumerate(cells)}
         count += len(names)
         return replace(s, body=_in_scalars(s.body, names, cells))
@@ -59,12 +73,14 @@ class _Uses:
         dtype: Of the element.
         count: Loads and stores.
         is_written: Whether a store is sure to be reached, empty loops aside.
+        is_there: Whether the nest itself is sure to use it, be its loops empty or not.
         is_made: Whether the first use is a plain store of the nest itself.
     """
 
     dtype: str = ""
     count: int = 0
     is_written: bool = False
+    is_there: bool = False
     is_made: bool = False
 
 
@@ -88,6 +104,7 @@ class _Search:
                 use = self._use((s.array, s.indices), s.value.dtype)
                 if use is not None:
                     use.is_written |= is_sure
+                    use.is_there |= is_top
                     use.is_made |= is_new and is_top
             elif isinstance(s, Loop | If):
                 sure = is_sure and isinstance(s, Loop)

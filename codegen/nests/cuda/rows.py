@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from outpace.codegen.nests import walk
-from outpace.codegen.nests.c.scopes import assigned_in, homes, is_fresh
+from outpace.codegen.nests.c.scopes import assigned_in, homes, is_fresh, mentioned
 from outpace.codegen.nests.cuda.expressions import cuda_type
 from outpace.codegen.nests.cuda.parameters import PARTS, ROW
 from outpace.codegen.nests.cuda.reductions import across_block, is_inexact
@@ -147,13 +147,11 @@ class Row:
         read = {self._memory(a) for a in _loaded((s,))}
         written = {self._memory(a) for a in _stored((s,))}
         meets = written & (self._read | self._written) or read & self._written
-        if meets or isinstance(s, Loop | If):
+        if meets:
             self._read, self._written = set(), set()
-        is_first = not self._read and not self._written
-        lines = [_BARRIER] if meets or (isinstance(s, Loop | If) and not is_first) else []
         self._read |= read
         self._written |= written
-        return lines
+        return [_BARRIER] if meets else []
 
     # --- Statements -------------------------------------------------------------------------------
 
@@ -174,24 +172,27 @@ class Row:
             case Loop() if (sums := self._shared_sums(s, inside)) is not None:
                 return self._sums(s, sums)
             case Loop():
-                lines = self._inner(s.body, inside, types)
+                lines = self._inner(s.body, inside, types, set())
                 return nested([self._thread.loop_head(s)], [_BARRIER, *lines])
             case If():
                 before, condition = self._thread.reductions(s.condition, self._reduction)
+                tested = {e.array for e in walk.expressions(s.condition) if isinstance(e, Load)}
                 lines = [*before, f"if ({expressions.text(condition)}) {{"]
-                lines += indented(self._inner(s.body, inside, types))
+                lines += indented(self._inner(s.body, inside, types, tested))
                 if s.orelse:
-                    lines += ["} else {", *indented(self._inner(s.orelse, inside, types))]
+                    lines += ["} else {", *indented(self._inner(s.orelse, inside, types, tested))]
                 return [*lines, "}"]
             case _:
                 raise AssertionError(s)
 
-    def _inner(self, body: Body, inside: frozenset[str], types: dict[str, str]) -> list[str]:
-        here = inside & (walk.scalars_read(body) | walk.scalars_written(body))
-        self._read, self._written = set(), set()
-        lines = self._block(body, here, types)
-        self._read = {self._memory(a) for a in _loaded(body)}
-        self._written = {self._memory(a) for a in _stored(body)}
+    def _inner(
+        self, body: Body, inside: frozenset[str], types: dict[str, str], read: set[str]
+    ) -> list[str]:
+        """A block that may be left out; `read` is what threads have read on the way into it."""
+        outside = self._read, self._written
+        self._read, self._written = {self._memory(a) for a in read}, set()
+        lines = self._block(body, mentioned(inside, body), types)
+        self._read, self._written = outside
         return lines
 
     def _reduction(self, r: Reduce) -> tuple[list[str], Variable]:

@@ -2,7 +2,7 @@
 
 All threads of a block go through the outer loops together, for the sake of the barriers. Those that
 have no iteration of their own bring operands, and compute nothing. Where only some of a thread's
-iterations are there, the others do again what the last one does, and store nothing.
+iterations are there, the others sum the operands of the last one up from zero, and store nothing.
 """
 
 from __future__ import annotations
@@ -154,17 +154,16 @@ class StagedWriter:
         if kept is not None:
             end, name = kept.end()
             after = (_with_result(staging.core, Variable(name, kept.reduce.dtype)), *after)
-        last = [
-            f"if ({self._is_there('here_{a}')}) {{",
-            *indented([*end, *thread.scope(after, given)]),
-            "}",
-        ]
         return [
-            *(f"{kind} {self._held(name)}[{ITEMS}];" for name, kind in carried),
-            *(self._over_items(carried, first) if first else []),
+            *(f"{kind} {self._held(name)}[{ITEMS}] = {{}};" for name, kind in carried),
+            *(self._over_items(carried, self._where_there(first)) if first else []),
             *self._rounds(self._over_items(carried, step)),
-            *self._over_items(carried, last),
+            *self._over_items(carried, self._where_there([*end, *thread.scope(after, given)])),
         ]
+
+    def _where_there(self, body: list[str]) -> list[str]:
+        """A body for the iterations that there are; its elements may be what others write."""
+        return [f"if ({self._is_there('here_{a}')}) {{", *indented(body), "}"]
 
     def _held(self, name: str) -> str:
         """The array that holds a scalar of each of the thread's iterations."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from outpace.codegen.nests import affine, walk
 from outpace.codegen.nests.c.loops import loop_head
-from outpace.codegen.nests.c.scopes import assigned_in, homes, times_assigned
+from outpace.codegen.nests.c.scopes import assigned_in, homes, mentioned, times_assigned
 from outpace.codegen.nests.cuda.expressions import DeviceExpressions, cuda_type
 from outpace.codegen.nests.cuda.reductions import Accumulator, accumulator
 from outpace.codegen.nests.ir import (
@@ -124,10 +124,10 @@ class Thread:
     def _branch(self, s: If, inside: frozenset[str], types: dict[str, str]) -> list[str]:
         lines, condition = self.reductions(s.condition)
         lines.append(f"if ({self.expressions.text(condition)}) {{")
-        lines += indented(self._block(s.body, _here(inside, s.body), types))
+        lines += indented(self._block(s.body, mentioned(inside, s.body), types))
         if s.orelse:
             lines.append("} else {")
-            lines += indented(self._block(s.orelse, _here(inside, s.orelse), types))
+            lines += indented(self._block(s.orelse, mentioned(inside, s.orelse), types))
         return [*lines, "}"]
 
     def loop_head(self, s: Loop) -> str:
@@ -167,11 +167,6 @@ def range_head(r: Range, start: str = "0", step: str = "") -> str:
     extent = affine.text(r.extent).replace("*", " * ")
     forward = f"{r.name} += {step}" if step else f"{r.name}++"
     return f"for (int64_t {r.name} = {start}; {r.name} < {extent}; {forward})"
-
-
-def _here(names: frozenset[str], body: Body) -> frozenset[str]:
-    """Those of the names that a block mentions."""
-    return names & (walk.scalars_read(body) | walk.scalars_written(body))
 
 
 def _with_parts(e: Expression, change: walk.Rewrite) -> Expression:

@@ -31,6 +31,7 @@ NAMES = frozenset(
         "levels",
         "before",
         "after",
+        "past",
         "cell",
         "step",
         "updated",

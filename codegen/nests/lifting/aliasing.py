@@ -21,6 +21,70 @@ def is_copy_safe(function: ast.FunctionDef, functions: Functions, names: set[str
     return not related(function, names, functions) & written
 
 
+def is_call_safe(caller: ast.FunctionDef, helper: ast.FunctionDef, functions: Functions) -> bool:
+    """Whether a caller writes in place neither what it gives to a helper nor what it gets."""
+    names: set[str] = set()
+    if any(part is helper for part in ast.walk(caller)):  # which sees the caller's variables
+        names = {part.id for part in ast.walk(helper) if isinstance(part, ast.Name)}
+    for part in ast.walk(caller):
+        if not isinstance(part, ast.Assign | ast.AnnAssign | ast.For | ast.Call):
+            continue
+        if isinstance(part, ast.Call):
+            if _is_call(part, helper, functions):
+                given = (*part.args, *(k.value for k in part.keywords))
+                names.update(n for a in given for n in _may_show(a, functions))
+        elif any(_is_call(inner, helper, functions) for inner in ast.walk(part)):
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
+            names.update(n for t in targets for n in _bound(t))
+    return is_copy_safe(caller, functions, names)
+
+
+def _is_call(node: ast.AST, helper: ast.FunctionDef, functions: Functions) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id=name)):
+            return functions.get(name) is helper
+        case _:
+            return False
+
+
+def keeps_order(function: ast.FunctionDef) -> bool:
+    """Whether all arrays that a function makes lie in memory in the order of their indices.
+
+    Views of arrays that have no name of their own do not, and what is computed from arrays in
+    another order has that order too.
+    """
+    return not any(_changes_order(part) for part in ast.walk(function))
+
+
+def _changes_order(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(attr=name) | ast.Call(func=ast.Name(id=name)):
+            return name in _REORDERING
+        case ast.keyword(arg="order"):
+            return True
+        case ast.Subscript(value=base, slice=index, ctx=ast.Load()):
+            while isinstance(base, ast.Subscript | ast.Attribute):
+                base = base.value
+            items = index.elts if isinstance(index, ast.Tuple) else [index]
+            slices = any(isinstance(i, ast.Slice) for i in items)
+            known = (ast.Slice, ast.Constant, ast.UnaryOp)  # others may be arrays of indices
+            is_plain = isinstance(base, ast.Name) and all(isinstance(i, known) for i in items)
+            return slices and not is_plain
+        case _:
+            return False
+
+
+_REORDERING = frozenset(
+    {
+        "T", "mT", "transpose", "permute_dims", "matrix_transpose", "swapaxes", "moveaxis",
+        "rollaxis", "einsum", "flip", "fliplr", "flipud", "rot90", "broadcast_to", "diag",
+        "diagonal", "real", "imag", "split", "array_split", "hsplit", "vsplit", "dsplit",
+        "sliding_window_view", "asfortranarray", "broadcast_arrays",
+    }
+)  # fmt: skip
+"""Names of functions and attributes that give views in which the order of memory is another."""
+
+
 def is_fresh_copy_safe(
     function: ast.FunctionDef, functions: Functions, block: Sequence[ast.stmt], node: ast.stmt
 ) -> bool:
@@ -161,7 +225,7 @@ _COPYING = frozenset(
         "min", "exp", "sqrt", "log", "sin", "cos", "where", "maximum", "minimum", "abs", "dot",
         "matmul", "outer", "roll", "clip", "astype", "zeros", "ones", "empty", "full", "add",
         "subtract", "multiply", "divide", "concatenate", "hstack", "vstack", "stack", "tanh",
-        "power", "absolute", "flatten", "einsum", "cumsum", "square",
+        "power", "absolute", "flatten", "cumsum", "square",
     }
 )  # fmt: skip
 """Functions and methods that never return a view."""

@@ -55,7 +55,9 @@ class Builder:
         parameters: Sizes that are known before the program starts.
         shapes: Extents of every array.
         writable: Parameters that may be written.
-        uncertain: Copies that NumPy may or may not make; no name may stand for one.
+        uncertain: Reshaped arrays that NumPy may or may not have copied, and the arrays of which
+            they would else be views.
+        in_order: Whether whole arrays made here lie in memory in the order of their indices.
     """
 
     def __init__(
@@ -73,7 +75,8 @@ class Builder:
         self.writable = frozenset(writable)
         self.library = library
         self._equal = dict(equal)
-        self.uncertain: set[str] = set()
+        self.uncertain: dict[str, str] = {}
+        self.in_order = True
         self.hint = "array"
         self.bounds = bounds
         self.reproducible = reproducible
@@ -141,7 +144,7 @@ class Builder:
 
     def size(self, e: Expression, base: str = "n") -> Affine:
         """An integer scalar as an affine expression, by a name of its own if need be."""
-        known = as_affine(e)
+        known = as_affine(e) or self._extreme(e)
         if known is not None:
             return known
         equal = polynomial_of(e) if self._equal else None
@@ -154,11 +157,26 @@ class Builder:
                 return affine.symbol(scope[text])
         name = self.fresh(base)
         self.emit(Define(name, cast(e, "int64")))
+        self.bounds.add_value(name, e)
         if not any(self._may_change(part) for part in expressions(e)):
             self._sizes[-1][text] = name
         if self.at_top:
             self._top_sizes.add(name)
         return affine.symbol(name)
+
+    def _extreme(self, e: Expression) -> Affine | None:
+        """Which of two integers a minimum or maximum is, if that is known."""
+        match e:
+            case Apply(op=Op.MINIMUM | Op.MAXIMUM as op, operands=(left, right)):
+                a, b = as_affine(left), as_affine(right)
+            case _:
+                return None
+        if a is None or b is None:
+            return None
+        gap = affine.minus(b, a) if op is Op.MINIMUM else affine.minus(a, b)
+        if self.bounds.nonnegative(gap):
+            return a
+        return b if self.bounds.nonnegative(affine.times(gap, -1)) else None
 
     def _may_change(self, e: Expression) -> bool:
         """Whether the same expression may have another value later."""
@@ -166,20 +184,26 @@ class Builder:
 
     def reshaped(self, value: Value, shape: tuple[Affine, ...]) -> Value:
         """A whole array, or a copy of anything else, under another shape."""
-        uncertain = False
+        shown = self._uncertain_view(value)
         if not self.is_whole(value):
-            uncertain = value.storage is not None and not self.is_constant(value.storage)
             value = self.materialised(value, "flat")
         assert value.storage is not None
         array = Array(self.fresh(f"{value.storage}_view"), value.dtype, shape)
         self.shapes[array.name] = shape
         if value.storage in self._allocated:
             self._allocated.add(array.name)
-        if uncertain or value.storage in self.uncertain:
-            self.uncertain.add(array.name)
+        if shown is not None:
+            self.uncertain[array.name] = shown
         self._memory[array.name] = self.memory(value.storage)
         self.emit(Reshape(array, value.storage))
         return stored(array.name, value.dtype, shape)
+
+    def _uncertain_view(self, value: Value) -> str | None:
+        """The array of which another shape of a value may be a view, or may not."""
+        if value.storage is None or value.storage in self.uncertain:
+            return self.uncertain.get(value.storage or "")
+        is_certain = self.is_whole(value) and (self.in_order or self.is_parameter(value.storage))
+        return None if is_certain else value.storage
 
     def extent(self, value: Affine) -> Affine:
         """An extent as a number, in which negative does not stand for 0."""

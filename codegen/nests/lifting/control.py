@@ -13,10 +13,12 @@ from outpace.codegen.nests import affine
 from outpace.codegen.nests.ir import (
     Apply,
     Constant,
+    Expression,
     If,
     Jump,
     Loop,
     Op,
+    Position,
     Statement,
     Variable,
     While,
@@ -261,8 +263,9 @@ class Control(ABC):
             for name, value in first.items()
             if name in second and same_value(value, second[name])
         }
+        zero = _zero_where(condition)
         for name, value in arrays.items():
-            together = self._joined_array(name, value, second.get(name))
+            together = self._joined_array(name, value, second.get(name), zero)
             if together is not None:
                 merged[name], first_copy, second_copy = together
                 chosen, other = (*chosen, *first_copy), (*other, *second_copy)
@@ -270,15 +273,22 @@ class Control(ABC):
         self._builder.emit(If(condition, chosen, other))
 
     def _joined_array(
-        self, name: str, value: Lifted, other: Lifted
+        self, name: str, value: Lifted, other: Lifted, zero: Affine | None
     ) -> tuple[Value, list[Statement], list[Statement]] | None:
-        """One array for a name that two branches bind, and the copies at their ends."""
+        """One array for a name that two branches bind, and the copies at their ends.
+
+        Args:
+            name: The name.
+            value: What the first branch binds.
+            other: What the second one does.
+            zero: What is 0 where the first branch is taken.
+        """
         if not isinstance(value, Value) or not isinstance(other, Value):
             return None
-        alike = (value.shape, value.dtype) == (other.shape, other.dtype)
+        alike = value.dtype == other.dtype and _fits(value.shape, other.shape, zero)
         if not alike or not self._names.may_merge(name, other):
             return None
-        joined = self._builder.allocate(name, value.dtype, value.shape)
+        joined = self._builder.allocate(name, value.dtype, other.shape)
         assert joined.storage is not None
         self._names.frame.owned.add(joined.storage)
         with self._builder.block() as first:
@@ -295,6 +305,24 @@ class Control(ABC):
             if isinstance(variable, Variable) and variable.name in types:
                 return variable_value(variable.name, types[variable.name])
         return value
+
+
+def _zero_where(condition: Expression) -> Affine | None:
+    """The difference of two sizes that a condition says are equal."""
+    match condition:
+        case Apply(op=Op.EQUAL, operands=(Position(value=a), Position(value=b))):
+            return affine.minus(a, b)
+        case _:
+            return None
+
+
+def _fits(shape: tuple[Affine, ...], other: tuple[Affine, ...], zero: Affine | None) -> bool:
+    """Whether two shapes are the same where an expression, if there is one, is 0."""
+    if len(shape) != len(other):
+        return False
+    gaps = [affine.minus(a, b) for a, b in zip(shape, other, strict=True)]
+    known = [affine.ZERO] if zero is None else [affine.ZERO, zero, affine.times(zero, -1)]
+    return all(gap in known for gap in gaps)
 
 
 def _without_continue(body: Sequence[ast.stmt]) -> list[ast.stmt]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from outpace.codegen.nests.lifting.comprehensions import Comprehension, Comprehe
 from outpace.codegen.nests.lifting.creation import grid, listed, listed_constant
 from outpace.codegen.nests.lifting.elementwise import choice, comparison, elementwise, logical
 from outpace.codegen.nests.lifting.indexing import Cut, Item, subscript
+from outpace.codegen.nests.lifting.members import module_member
 from outpace.codegen.nests.lifting.values import (
     DType,
     Lifted,
@@ -72,7 +73,7 @@ class Expressions(Comprehensions):
 
     Args:
         builder: Where statements that an expression needs go.
-        modules: Captured modules, local name to module name.
+        captured: What captured modules, and functions of them, stand for.
         constants: Captured constants.
         call_helper: Lifts the call of a helper of the reference.
 
@@ -85,12 +86,12 @@ class Expressions(Comprehensions):
     def __init__(
         self,
         builder: Builder,
-        modules: Mapping[str, str],
+        captured: Mapping[str, Lifted],
         constants: Mapping[str, Any],
         call_helper: CallHelper,
     ) -> None:
         self._builder = builder
-        self._modules = modules
+        self._captured = captured
         self._constants = constants
         self._call_helper = call_helper
         self.environment: dict[str, Lifted] = {}
@@ -142,6 +143,8 @@ class Expressions(Comprehensions):
             return grid(self._builder, lifted.name, items)
         if not isinstance(lifted, Value):
             raise NotLifted(f"`{ast.unparse(base)}` cannot be indexed")
+        if place := _masked_axis(items):
+            lifted, items = subscript(self._builder, lifted, items[:place]), items[place:]
         mask = items[0]
         if isinstance(mask, Value) and mask.dtype == "bool" and mask.is_array:
             axes = len(mask.shape)
@@ -177,8 +180,8 @@ class Expressions(Comprehensions):
             raise NotLifted(f"{name} stands for what only some branch or earlier iteration made")
         if name in self._constants:
             return self._constant(name, self._constants[name])
-        if name in self._modules:
-            return NamedFunction(self._modules[name], "")
+        if name in self._captured:
+            return self._captured[name]
         if name in ("float", "int", "bool", "complex"):
             dtype = {"float": "float64", "int": "int64", "complex": "complex128"}.get(name, name)
             return DType(dtype, builtin=True)
@@ -200,7 +203,7 @@ class Expressions(Comprehensions):
     def _attribute(self, base: ast.expr, name: str) -> Lifted:  # noqa: PLR0911  (a dispatch)
         owner = self.lift(base)
         if isinstance(owner, NamedFunction) and owner.owner is None:
-            return _module_member(f"{owner.module}.{owner.name}".strip("."), name)
+            return module_member(f"{owner.module}.{owner.name}".strip("."), name)
         if isinstance(owner, Selection):
             return self._of_selection(owner, name)
         if not isinstance(owner, Value):
@@ -262,7 +265,7 @@ class Expressions(Comprehensions):
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return self._negative(self.lift(operand))
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                return self.value(operand)
+                return self.value(operand).fresh
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return logical(Op.LOGICAL_NOT, self._truth(operand))
             case ast.UnaryOp(op=ast.Invert(), operand=operand):
@@ -469,6 +472,16 @@ def _affine_result(kind: Op, left: Value, right: Value) -> Value | None:  # noqa
     return None
 
 
+def _masked_axis(items: Sequence[Item]) -> int:
+    """How many integers come before a mask; 0 if there is none after integers alone."""
+    for place, item in enumerate(items):
+        if not isinstance(item, Value):
+            break
+        if item.is_array:
+            return place if item.dtype == "bool" else 0
+    return 0
+
+
 def _bounds(node: ast.Slice) -> tuple[ast.expr | None, ast.expr | None, ast.expr | None]:
     return node.lower, node.upper, node.step
 
@@ -485,16 +498,3 @@ def _tuple_item(values: tuple[Any, ...], item: Item) -> Lifted:
             found: Lifted = values[known.constant]
             return found
     raise NotLifted("a tuple indexed by something that is not a literal")
-
-
-def _module_member(module: str, name: str) -> Lifted:
-    if module not in ("numpy", "math"):
-        return NamedFunction(module, name)
-    if name in ("pi", "e", "inf", "nan"):
-        return literal(float(getattr(np, name)))
-    if module == "numpy" and name == "newaxis":
-        return None
-    found = getattr(np, name, None) if module == "numpy" else None
-    if isinstance(found, type) and issubclass(found, np.generic):
-        return DType(np.dtype(found).name)
-    return NamedFunction(module, name)

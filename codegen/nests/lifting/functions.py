@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from operator import add, floordiv, mod
+from operator import add, floordiv, mod, mul
 from operator import pow as power
 from typing import Any
 
@@ -12,8 +12,12 @@ import numpy as np
 
 from outpace.codegen.nests.ir import Constant, Op, Reduction
 from outpace.codegen.nests.lifting import (
+    covariances,
     creation,
+    differences,
     elementwise,
+    histograms,
+    members,
     products,
     reductions,
     repeating,
@@ -108,12 +112,21 @@ def is_builtin(name: str) -> bool:
 
 def converted(dtype: DType, arguments: list[Lifted]) -> Value:
     """`float(x)` makes a Python number, `np.float32(x)` a NumPy scalar."""
+    if dtype.builtin and dtype.name == "complex128" and len(arguments) == 2:
+        return _complex(arguments)
     value = value_of(arguments[0], dtype.name) if len(arguments) == 1 else literal(0)
     if len(arguments) > 1 or (dtype.builtin and value.is_array):
         raise NotLifted(f"{dtype.name} of an array, or of two values")
     if dtype.builtin and dtype.name == "int64" and value.dtype == "uint64":
         raise NotLifted("int of a uint64, which may not fit")
     return elementwise.converted(value, dtype.name, weak=dtype.builtin)
+
+
+def _complex(parts: list[Lifted]) -> Value:
+    """`complex(real, imaginary)` of finite numbers."""
+    real, imaginary = (converted(DType("float64", builtin=True), [part]) for part in parts)
+    turned = elementwise.elementwise(Op.MULTIPLY, mul, imaginary, literal(1j))
+    return elementwise.elementwise(Op.ADD, add, real, turned)
 
 
 def view(value: Value, name: str) -> Value:
@@ -243,7 +256,9 @@ def _where(call: Call) -> Lifted:
 
 
 def _clip(call: Call) -> Lifted:
-    given = call.bound("a", "a_min", "a_max")
+    names = {"min": "a_min", "max": "a_max"}  # of the method, and of the function in NumPy 2
+    keywords = {names.get(k, k): v for k, v in call.keywords.items()}
+    given = replace(call, keywords=keywords).bound("a", "a_min", "a_max")
     value = value_of(given["a"], call.name)
     low, high = given.get("a_min"), given.get("a_max")
     if low is not None:
@@ -284,6 +299,19 @@ def _isinf(call: Call) -> Lifted:
         raise NotLifted(f"np.isinf of {value.dtype}")
     size_of = elementwise.elementwise(Op.ABSOLUTE, np.absolute, value)
     return elementwise.comparison(Op.EQUAL, np.equal, size_of, literal(float("inf")))
+
+
+def _without_nan(call: Call) -> Lifted:
+    """0 for NaN, and the largest numbers for infinities."""
+    (value,) = call.only(1)
+    if value.dtype[0] != "f":
+        raise NotLifted(f"np.nan_to_num of {value.dtype}")
+    limits = np.finfo(value.dtype)
+    low, high = (scalar_value(Constant(float(x), value.dtype)) for x in (limits.min, limits.max))
+    bounded = elementwise.elementwise(Op.MINIMUM, np.minimum, value, high)
+    bounded = elementwise.elementwise(Op.MAXIMUM, np.maximum, bounded, low)
+    is_nan = elementwise.elementwise(Op.ISNAN, np.isnan, value)
+    return elementwise.where(is_nan, scalar_value(Constant(0.0, value.dtype)), bounded)
 
 
 def _exp2(call: Call) -> Lifted:
@@ -334,6 +362,10 @@ def _item(call: Call) -> Lifted:
 _HANDLERS: dict[str, Handler] = {
     **creation.HANDLERS,
     **shaping.HANDLERS,
+    **differences.HANDLERS,
+    **members.HANDLERS,
+    **histograms.HANDLERS,
+    **covariances.HANDLERS,
     **repeating.HANDLERS,
     **reductions.HANDLERS,
     **products.HANDLERS,
@@ -348,6 +380,7 @@ _HANDLERS: dict[str, Handler] = {
     "fabs": _fabs,
     "isinf": _isinf,
     "exp2": _exp2,
+    "nan_to_num": _without_nan,
     "item": _item,
     "rint": _rint,
     "round": _rint,

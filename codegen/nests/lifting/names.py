@@ -36,7 +36,7 @@ class Frame:
     Attributes:
         function: Its source.
         counts: How often each name is assigned.
-        outermost: Whether it is the reference itself, and no helper.
+        caller: The call around it, where it is that of a helper.
         owned: Arrays that were made here.
         carried: Names that were bound before the loops and branches around this place.
         names: Scalar variables by the name in the source.
@@ -44,7 +44,7 @@ class Frame:
 
     function: ast.FunctionDef
     counts: Counter[str]
-    outermost: bool
+    caller: Frame | None
     owned: set[str] = field(default_factory=set)
     carried: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
@@ -111,8 +111,7 @@ class Names:
     def _bind_array(
         self, name: str, value: Value, block: Sequence[ast.stmt], node: ast.stmt
     ) -> None:
-        if value.storage in self._builder.uncertain:
-            raise NotLifted(f"{name} becomes what may be a view or a copy")
+        self._check_certain(name, value)
         if name in self.frame.carried:
             self._keep_memory(name, value, block, node)
             return
@@ -138,7 +137,7 @@ class Names:
             if aliasing.is_fresh_copy_safe(function, functions, block, node):
                 if self._exchanged(name, value):
                     return
-            elif not aliasing.is_copy_safe(function, functions, self._sharing(name, value)):
+            elif not self._is_copy_safe(self._sharing(name, value)):
                 raise NotLifted(f"{name} becomes another name of an array that is written in place")
         store(self._builder, old, value)
 
@@ -204,8 +203,7 @@ class Names:
             return lifted
         if not lifted.is_array:
             return self._settled_scalar(lifted, name)
-        if lifted.storage in self._builder.uncertain:
-            raise NotLifted(f"{name} becomes what may be a view or a copy")
+        self._check_certain(name, lifted)
         return lifted if lifted.storage else self._builder.materialised(lifted, name)
 
     def _copied(self, value: Value, name: str) -> Value:
@@ -215,6 +213,8 @@ class Names:
         return self._builder.materialised(value, name)
 
     def _settled_scalar(self, value: Value, name: str) -> Value:
+        if value.weak and value.dtype == "int64" and not value.kinds:
+            return position(self._builder.size(value.scalar, name))
         return value if isinstance(value.scalar, Position) else self._held(value, name)
 
     def depart(self, kept: Mapping[str, str]) -> None:
@@ -253,11 +253,35 @@ class Names:
     def _sharing(self, name: str, value: Value) -> set[str]:
         return {name, *(n for n, v in self.environment.items() if self._shares(v, value))}
 
+    def _is_copy_safe(self, names: set[str]) -> bool:
+        """Whether neither this function writes these names in place, nor those that called it."""
+        frame = self.frame
+        is_safe = aliasing.is_copy_safe(frame.function, self._functions, names)
+        while is_safe and frame.caller is not None:
+            helper, frame = frame.function, frame.caller
+            is_safe = aliasing.is_call_safe(frame.function, helper, self._functions)
+        return is_safe
+
+    def _check_certain(self, name: str, value: Value) -> None:
+        """Refuse a name for what may be a view or a copy, where that makes a difference.
+
+        Raises:
+            NotLifted: It does.
+        """
+        shown = self._builder.uncertain.get(value.storage or "")
+        if shown is None:
+            return
+        held = {n for n, v in self.environment.items() if self._is_in(v, shown)}
+        if not self._is_copy_safe({name, *held}):
+            raise NotLifted(f"{name} becomes what may be a view or a copy")
+
     def _shares(self, lifted: Lifted, value: Value) -> bool:
         """Whether a value is in the same memory as an array."""
-        if value.storage is None:
-            return False
-        memory = self._builder.memory(value.storage)
+        return value.storage is not None and self._is_in(lifted, value.storage)
+
+    def _is_in(self, lifted: Lifted, array: str) -> bool:
+        """Whether a value is in the memory of an array."""
+        memory = self._builder.memory(array)
         return any(self._builder.memory(s) == memory for s in _storages(lifted))
 
     # --- Loops and branches ---------------------------------------------------------------------
@@ -285,7 +309,7 @@ class Names:
         if value.storage in self._builder.writable:
             raise NotLifted(f"the mutated argument {name} becomes another array")
         names = self._sharing(name, value)
-        if not aliasing.is_copy_safe(self.frame.function, self._functions, names):
+        if not self._is_copy_safe(names):
             raise NotLifted(f"{name} becomes another array, and is written in place as well")
         copy = self._builder.materialised(value, name)
         self.frame.owned.add(storage_of(copy))
@@ -305,13 +329,12 @@ class Names:
             return False
         if self.is_private(name) or self._is_result(name):
             return True
-        names = self._sharing(name, value)
-        return aliasing.is_copy_safe(self.frame.function, self._functions, names)
+        return self._is_copy_safe(self._sharing(name, value))
 
     def _is_result(self, name: str) -> bool:
         """Whether a name holds what the reference returns, after which nothing is written."""
         written = (part.id for part in ast.walk(self.frame.function) if isinstance(part, ast.Name))
-        return self.frame.outermost and name not in written
+        return self.frame.caller is None and name not in written
 
 
 def _storages(lifted: Lifted) -> Iterator[str]:

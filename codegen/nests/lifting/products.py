@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine
-from outpace.codegen.nests.ir import Apply, Expression, Library, Op, Operand, Reduction
+from outpace.codegen.nests.ir import Apply, Expression, Library, Op, Operand, Position, Reduction
 from outpace.codegen.nests.lifting.builder import Builder
 from outpace.codegen.nests.lifting.calls import (
     Call,
@@ -20,7 +21,7 @@ from outpace.codegen.nests.lifting.calls import (
     value_of,
 )
 from outpace.codegen.nests.lifting.elementwise import elementwise
-from outpace.codegen.nests.lifting.shaping import exchanged, reshaped
+from outpace.codegen.nests.lifting.shaping import exchanged, joined, reshaped
 from outpace.codegen.nests.lifting.values import (
     Indices,
     Lifted,
@@ -248,6 +249,35 @@ def outer(op: Op, function: Callable[..., Any], left: Value, right: Value) -> Va
     return elementwise(op, function, column, right)
 
 
+def _cross(call: Call) -> Lifted:
+    """Cross products of vectors of three elements along the last axis."""
+    left, right = call.only(2)
+    three = affine.constant(3)
+    if not left.shape or not right.shape or {left.shape[-1], right.shape[-1]} != {three}:
+        raise NotLifted("np.cross of anything but vectors of three elements")
+
+    def times(k: int, first: Value, second: Value) -> Value:
+        items = (_component(first, (k + 1) % 3), _component(second, (k + 2) % 3))
+        return elementwise(Op.MULTIPLY, np.multiply, *items)
+
+    parts = [
+        elementwise(Op.SUBTRACT, np.subtract, times(k, left, right), times(k, right, left))
+        for k in range(3)
+    ]
+    return joined(call.builder, [_as_last(part) for part in parts], len(parts[0].shape))
+
+
+def _component(value: Value, place: int) -> Value:
+    """One element along the last axis."""
+    where = Position(affine.constant(place))
+    return Value(value.dtype, value.shape[:-1], lambda i: value.at((*i, where)))
+
+
+def _as_last(value: Value) -> Value:
+    """With one more axis of extent 1 at the end."""
+    return Value(value.dtype, (*value.shape, affine.ONE), lambda i: value.at(i[:-1]))
+
+
 def _outer(call: Call) -> Lifted:
     left, right = call.only(2)
     if len(left.shape) != 1 or len(right.shape) != 1:
@@ -284,6 +314,8 @@ def _einsum(call: Call) -> Lifted:
         return term
 
     terms = Value(dtype, tuple(extents[c] for c in order), at)
+    if not summed and len(values) == 1:
+        return replace(terms, storage=values[0].storage)  # NumPy gives a view
     if not summed:
         return terms
     axes = tuple(range(len(result), len(order)))
@@ -327,6 +359,7 @@ HANDLERS: dict[str, Handler] = {
     "vdot": _vdot,
     "tensordot": _tensordot,
     "outer": _outer,
+    "cross": _cross,
     "einsum": _einsum,
     "linalg.solve": _solve,
     "linalg.inv": _solve,

@@ -246,7 +246,7 @@ def _order(order: Lifted, value: Value, axis: Lifted) -> float:
     """1, 2 or infinity, of vectors; 2 for all elements of any array."""
     if isinstance(axis, tuple) or not value.shape:
         raise NotLifted("np.linalg.norm of a scalar, or over several axes")
-    if order is None:
+    if order is None or (order == "fro" and axis is None and len(value.shape) == 2):
         return 2
     known = order.scalar if isinstance(order, Value) and not order.is_array else None
     is_vector = axis is not None or len(value.shape) == 1

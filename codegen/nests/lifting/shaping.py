@@ -22,7 +22,6 @@ from outpace.codegen.nests.lifting.calls import (
     truth,
     value_of,
 )
-from outpace.codegen.nests.lifting.elementwise import elementwise
 from outpace.codegen.nests.lifting.indexing import Cut, subscript
 from outpace.codegen.nests.lifting.values import (
     Indices,
@@ -328,8 +327,10 @@ def diagonal(builder: Builder, value: Value) -> Value:
 
 def _diagonal(call: Call) -> Lifted:
     value = call.only(1)[0]
-    if call.name == "diag" and len(value.shape) == 1:
+    if call.name != "diagonal" and len(value.shape) == 1:
         return _diagonal_matrix(value)
+    if call.name == "diagflat":
+        raise NotLifted("np.diagflat of anything but a vector")
     return diagonal(call.builder, value)
 
 
@@ -341,20 +342,6 @@ def _diagonal_matrix(value: Value) -> Value:
         return Apply(Op.WHERE, (here, value.at(indices[:1]), zero), value.dtype)
 
     return Value(value.dtype, (value.shape[0], value.shape[0]), at)
-
-
-def _diff(call: Call) -> Lifted:
-    given = call.bound("a", "n", "axis")
-    value = value_of(given["a"], call.name)
-    axis = axis_of(given.get("axis", literal(-1)), len(value.shape))
-    if literal_of(given.get("n", literal(1)), "n of np.diff") != 1 or value.dtype == "bool":
-        raise NotLifted("np.diff of this order or dtype")
-    before: list[Cut] = [_ALL] * len(value.shape)
-    after = list(before)
-    before[axis] = Cut(None, literal(-1), None)
-    after[axis] = Cut(literal(1), None, None)
-    left, right = (subscript(call.builder, value, items) for items in (after, before))
-    return elementwise(Op.SUBTRACT, np.subtract, left, right)
 
 
 def _broadcast_to(call: Call) -> Lifted:
@@ -403,7 +390,7 @@ HANDLERS: dict[str, Handler] = {
     "tril": _triangle,
     "triu": _triangle,
     "diag": _diagonal,
+    "diagflat": _diagonal,
     "diagonal": _diagonal,
-    "diff": _diff,
     "broadcast_to": _broadcast_to,
 }

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from outpace.codegen.nests import affine, walk
 from outpace.codegen.nests.ir import Apply, Cast, Constant, Jump, Op, Position
 from outpace.codegen.nests.lifting.aliasing import (
@@ -34,7 +36,7 @@ class Statements(Control):
     Args:
         builder: Takes the statements.
         functions: The reference and its helpers.
-        modules: Captured modules, local name to module name.
+        captured: What captured modules, and functions of them, stand for.
         constants: Captured constants.
         assumed: Types of scalar variables found by an earlier pass.
     """
@@ -43,11 +45,11 @@ class Statements(Control):
         self,
         builder: Builder,
         functions: Functions,
-        modules: Mapping[str, str],
+        captured: Mapping[str, Lifted],
         constants: Mapping[str, Any],
         assumed: Types,
     ) -> None:
-        expressions = Expressions(builder, modules, constants, self._call)
+        expressions = Expressions(builder, captured, constants, self._call)
         self._functions = dict(functions)
         names = Names(builder, expressions, self._functions, assumed)
         super().__init__(builder, expressions, names)
@@ -69,7 +71,7 @@ class Statements(Control):
         local_names, kept = self._expressions.local_names, self._expressions.kept
         self._expressions.kept = {}
         self._expressions.local_names = frozenset(counts)
-        names.frame = Frame(function, counts, outermost=self._depth == 0)
+        names.frame = Frame(function, counts, caller=outer[0])
         self._register(function)
         names.environment = dict(arguments)
         try:
@@ -315,11 +317,9 @@ class Statements(Control):
 
     def _procedure(self, call: ast.Call) -> None:
         """A call for its effect: of a helper, with `out=`, or of a method that fills."""
-        out = [k for k in call.keywords if k.arg == "out"]
-        if out:
-            rest = [k for k in call.keywords if k.arg != "out"]
-            plain = ast.copy_location(ast.Call(call.func, call.args, rest), call)
-            self._store_whole(self._expressions.value(out[0].value), self._expressions.lift(plain))
+        out, plain = _destination(call)
+        if out is not None:
+            self._store_whole(self._expressions.value(out), self._expressions.lift(plain))
             return
         match call:
             case ast.Call(func=ast.Attribute(value=owner, attr="fill"), args=[value], keywords=[]):
@@ -364,9 +364,14 @@ class Statements(Control):
     # --- Stores ---------------------------------------------------------------------------------
 
     def _store_item(self, target: ast.Subscript, value: Lifted) -> None:
-        if isinstance(target.slice, ast.List):
-            self._store_listed(target.value, target.slice.elts, value)
-            return
+        match target.slice:
+            case ast.List(elts=places) | ast.Tuple(elts=[ast.List(elts=places), *_]) if _whole_rows(
+                target.slice
+            ):
+                self._store_listed(target.value, places, value)
+                return
+            case _:
+                pass
         view = self._expressions.subscript(target.value, target.slice)
         self._store_part(target, view, value)
 
@@ -415,6 +420,30 @@ class Statements(Control):
             raise NotLifted("a masked assignment of an array that is not masked")
         chosen = spread(mask, base.shape)
         store(self._builder, base, where(chosen, converted_to(value, base.dtype), base))
+
+
+def _whole_rows(index: ast.expr) -> bool:
+    """Whether nothing but whole axes comes after the first item of an index."""
+    rest = index.elts[1:] if isinstance(index, ast.Tuple) else []
+    return all(ast.unparse(part) in (":", "...") for part in rest)
+
+
+def _destination(call: ast.Call) -> tuple[ast.expr | None, ast.Call]:
+    """Where a call writes its result, if it says so, and the call without that."""
+    given, rest = list(call.args), [k for k in call.keywords if k.arg != "out"]
+    out = next((k.value for k in call.keywords if k.arg == "out"), None)
+    match call.func:
+        case ast.Attribute(value=ast.Name(id="np" | "numpy"), attr=name) if out is None:
+            inputs = _INPUTS.get(name, getattr(getattr(np, name, None), "nin", len(given)))
+            if len(given) == inputs + 1:
+                out = given.pop()
+        case _:
+            pass
+    return out, ast.copy_location(ast.Call(call.func, given, rest), call)
+
+
+_INPUTS = {"dot": 2, "clip": 3}
+"""How many arguments come before `out`, of functions that are no ufuncs."""
 
 
 def _only_quiets(item: ast.withitem) -> bool:

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 from outpace.codegen.nests.bounds import Bounds
 from outpace.codegen.nests.ir import Array, Scalar, Statement
+from outpace.codegen.nests.lifting.aliasing import keeps_order
 from outpace.codegen.nests.lifting.builder import Builder
+from outpace.codegen.nests.lifting.members import captured
 from outpace.codegen.nests.lifting.polynomial import Polynomial
+from outpace.codegen.nests.lifting.returned import without_returned_arguments
 from outpace.codegen.nests.lifting.scopes import Types
 from outpace.codegen.nests.lifting.statements import Statements
 from outpace.codegen.nests.lifting.values import Lifted
@@ -81,10 +84,14 @@ class Subject:
         for array in self.arrays:
             builder.shapes[array.name] = array.shape
         closure = self.closure
-        functions = {name: definition(text) for name, text in closure.functions.items()}
-        statements = Statements(builder, functions, closure.modules, closure.constants, types)
+        written = {name: definition(text) for name, text in closure.functions.items()}
+        functions = {n: without_returned_arguments(f, written) for n, f in written.items()}
+        function = without_returned_arguments(self.function, written)
+        builder.in_order = all(keeps_order(f) for f in (function, *functions.values()))
+        names = captured(closure.modules, closure.imports)
+        statements = Statements(builder, functions, names, closure.constants, types)
         try:
-            returned = statements.run(self.function, self.arguments)
+            returned = statements.run(function, self.arguments)
             return deliver(builder, returned), statements.types
         except NotLifted as error:
             if error.line is not None or builder.line is None:

@@ -47,6 +47,11 @@ class Value:
         return self.at(())
 
     @property
+    def fresh(self) -> Value:
+        """The same elements as a new array, where this may be a view."""
+        return replace(self, storage=None)
+
+    @property
     def is_array(self) -> bool:
         """Whether it has axes."""
         return bool(self.shape)

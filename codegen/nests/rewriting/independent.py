@@ -19,6 +19,7 @@ from outpace.codegen.nests.ir import (
     Reduce,
     Statement,
     Store,
+    While,
 )
 
 Body = tuple[Statement, ...]
@@ -26,12 +27,13 @@ _MANY = 32
 """Iterations from which a loop without others inside is worth a nest."""
 
 
-def independent(program: Program, *, innermost: bool = False) -> Program:
+def independent(program: Program, *, innermost: bool = False, straight: bool = False) -> Program:
     """The program with nests for loops whose iterations may run in any order.
 
     Args:
         program: Any.
         innermost: Whether loops that hold no other one may become nests, where they are not in one.
+        straight: Whether only loops become nests that hold nothing but straight code then.
     """
     aliases = dependence.aliases(program.body)
 
@@ -39,15 +41,34 @@ def independent(program: Program, *, innermost: bool = False) -> Program:
         result: list[Statement] = []
         for place, s in enumerate(body):
             rest = [*outside, *body[:place], *body[place + 1 :]]
-            own = (s,) if isinstance(s, Loop) else ()  # what its next iterations read is outside
+            around = [*rest, *_around(s, innermost=innermost)]
             inside = plain and not isinstance(s, Nest)
-            inner = walk.with_blocks(s, partial(block, outside=(*rest, *own), plain=inside))
+            inner = walk.with_blocks(s, partial(block, outside=around, plain=inside))
             is_loop = isinstance(inner, Loop) and (plain or not _is_innermost(inner))
             nest = _nest(inner, rest, aliases) if isinstance(inner, Loop) and is_loop else None
-            result.append(nest or inner)
+            result.append(inner if nest is None or (straight and not _is_straight(nest)) else nest)
         return tuple(result)
 
     return replace(program, body=block(program.body, (), plain=innermost))
+
+
+def _around(s: Statement, *, innermost: bool) -> Body:
+    """What counts as outside the blocks of a loop, and reads scalars after them.
+
+    On a CPU an inner loop with scalars of its own is left to the threads of the loop around it.
+    """
+    if isinstance(s, While) or (innermost and isinstance(s, Loop)):
+        return (replace(s, body=()),)
+    return (s,) if isinstance(s, Loop) else ()
+
+
+def _is_straight(nest: Nest) -> bool:
+    """Whether a point holds nothing but stores, scalars and branches."""
+    inside = list(walk.statements(nest.body))
+    whole = [e for s in inside for own in walk.own_expressions(s) for e in walk.expressions(own)]
+    return all(isinstance(s, Store | Assign | If) for s in inside) and not any(
+        isinstance(e, Reduce) for e in whole
+    )
 
 
 def _is_innermost(loop: Loop) -> bool:

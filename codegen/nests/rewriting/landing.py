@@ -109,24 +109,37 @@ def _is_allocated(body: Body, name: str, output: Array) -> bool:
 
 
 def _is_pointwise(body: Body, output: str, buffers: tuple[str, ...]) -> bool:
-    """Whether the buffers may share memory with the output before the loop, element by element."""
+    """Whether the buffers may share memory with the output before the loop, element by element.
+
+    They then hold what the output holds, and the output holds it until the loop begins.
+    """
     if any(e.array in buffers for e in walk.loads(body)):
         return False
     if output not in _touched(body):
         return True
-    for s in body:
-        if not _touched([s]) & {output, *buffers}:
-            continue
-        if not isinstance(s, Nest):
-            return False
-        here = tuple(Position(affine.symbol(r.name)) for r in s.ranges)
-        for store in walk.stores([s]):
-            if store.array in buffers and store.value != Load(output, here, store.value.dtype):
-                return False
-        touched = walk.accesses([s])
-        if any(e.array in (output, *buffers) and e.indices != here for e in touched):
-            return False
-    return True
+    stored = [s.array for s in walk.stores(body) if s.array in (output, *buffers)]
+    is_first = stored == sorted(stored, key=lambda name: name != output)
+    return is_first and all(_copies(s, output, buffers) for s in body)
+
+
+def _copies(s: Statement, output: str, buffers: tuple[str, ...]) -> bool:
+    """Whether a statement takes for the buffers only elements of the output, each in its place."""
+    if not _touched([s]) & {*buffers}:
+        return True
+    if isinstance(s, If):
+        is_apart = output not in _touched([replace(s, body=(), orelse=())])
+        return is_apart and all(
+            _copies(part, output, buffers) for block in walk.blocks(s) for part in block
+        )
+    if not isinstance(s, Nest | Store):
+        return False
+    places = [e.indices for e in walk.accesses([s]) if e.array in (output, *buffers)]
+    is_written = any(store.array == output for store in walk.stores([s]))
+    return (not is_written or places.count(places[0]) == len(places)) and all(
+        store.value == Load(output, store.indices, store.value.dtype)
+        for store in walk.stores([s])
+        if store.array in buffers
+    )
 
 
 def _rewritten(body: Body, output: str, loop: Loop, swap: Rebind, copy: Nest) -> Body:

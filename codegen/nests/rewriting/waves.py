@@ -10,12 +10,16 @@ where an access at row i + c has offset c. Several threads take chunks of rows: 
 depends on its chunk alone, a trapezoid whose sides lean inwards by the same rule, and then the
 triangles that remain between chunks. See D. Wonnacott, "Achieving Scalable Locality with Time
 Skewing", International Journal of Parallel Programming 30 (2002), 181-221.
+
+Where rows have lines of their own, a thread may take a few lines at a time. Line j of a stage
+belongs to the part that line j + shift of the first stage is in. By the same rule for the second
+axis nothing depends on a part that comes later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from outpace.codegen.dims import Affine
 from outpace.codegen.nests import affine, walk
@@ -84,12 +88,17 @@ class Wave:
         steps: Iterations of the loop that are one step of the wave.
         left: How the left side of a chunk leans.
         right: How its right side does, and how stages follow each other.
+        lines: Of each stage how it goes through the second axis of its arrays, as if that were the
+            first one; none if the wave cannot take a few lines at a time.
+        across: How parts of lines lean.
     """
 
     stages: tuple[Stage, ...]
     steps: int
     left: Shifts
     right: Shifts
+    lines: tuple[Stage, ...]
+    across: Shifts
 
     @property
     def reach(self) -> int:
@@ -122,10 +131,21 @@ def wave_of(loop: Loop, aliases: Mapping[str, str]) -> Wave | None:
         for n in r.extent.names
     }
     stages = [stage for s in nests for stage in _stages(s, written)]
-    found = [s for s in stages if s is not None]
-    if loop.name in extents or len(found) < len(stages) or not any(_is_deep(s) for s in found):
+    found = _all_fixed(stages, loop)
+    if loop.name in extents or not any(_is_deep(s) for s in found):
         return None
-    return Wave(tuple(found), steps, _shifts(found, -1), _shifts(found, 1))
+    lines = _all_fixed([_lines(stage, written) for stage in found], loop)
+    if not any(line.row for line in lines):
+        lines = ()
+    return Wave(found, steps, _shifts(found, -1), _shifts(found, 1), lines, _shifts(lines, 1))
+
+
+def _all_fixed(stages: Sequence[Stage | None], loop: Loop) -> tuple[Stage, ...]:
+    """The stages, if all are there and begin and end at the same places in every step."""
+    changing = walk.scalars_written([loop]) | walk.indices([loop])
+    found = tuple(s for s in stages if s is not None)
+    is_fixed = not any({*s.low.names, *s.high.names} & changing for s in found)
+    return found if is_fixed and len(found) == len(stages) else ()
 
 
 def _stages(s: Statement, written: set[str]) -> list[Stage | None]:
@@ -167,26 +187,52 @@ def _stage(s: Statement, written: set[str]) -> Stage | None:
         high = affine.plus(first.extent, ahead)
         inner = s.ranges[1:]
         body = (Nest(inner, s.body),) if inner else s.body
-        return _with_accesses(first.name, ahead, high, body, ahead, written)
+        return _with_accesses(Stage(first.name, ahead, high, body, ()), 0, written)
     if any(affine.factor_of(target, r.name) for r in s.ranges):
         return None
-    return _with_accesses("", target, affine.plus(target, affine.ONE), (s,), target, written)
+    end = affine.plus(target, affine.ONE)
+    return _with_accesses(Stage("", target, end, (s,), ()), 0, written)
 
 
-def _with_accesses(
-    row: str, low: Affine, high: Affine, body: Body, base: Affine, written: set[str]
-) -> Stage | None:
-    """A stage, unless it touches a row whose place is not known."""
-    moving = walk.indices(body) | {row}
-    here = affine.plus(base, affine.symbol(row)) if row else base
-    if set(low.names) & moving or any(_is_sum(s) for s in walk.statements(body)):
+def _lines(stage: Stage, written: set[str]) -> Stage | None:
+    """A stage along the second axis of the array that it writes first; a line is no element."""
+    nest = stage.body[0]
+    store = next(walk.stores(stage.body))
+    index = store.indices[1] if len(store.indices) > 1 else None
+    if len(stage.body) > 1 or not isinstance(nest, Nest) or not isinstance(index, Position):
+        return None
+    target = index.value
+    moving = [r for r in nest.ranges if affine.factor_of(target, r.name)]
+    low, high = target, affine.plus(target, affine.ONE)
+    if moving:
+        line = moving[0]
+        is_element = line == nest.ranges[-1] and not any(isinstance(s, Nest) for s in nest.body)
+        if affine.factor_of(target, line.name) != 1 or is_element or _is_slanted(nest, line.name):
+            return None
+        low = affine.minus(target, affine.symbol(line.name))
+        high = affine.plus(line.extent, low)
+    name = moving[0].name if moving else ""
+    return _with_accesses(Stage(name, low, high, stage.body, ()), 1, written)
+
+
+def _is_slanted(nest: Nest, name: str) -> bool:
+    """Whether extents in a nest depend on this index of it."""
+    nests = [s for s in walk.statements([nest]) if isinstance(s, Nest)]
+    return any(name in r.extent.names for s in nests for r in s.ranges)
+
+
+def _with_accesses(stage: Stage, axis: int, written: set[str]) -> Stage | None:
+    """A stage with what it touches, unless its place along this axis is not known."""
+    here = stage.low
+    if stage.row:
+        here = affine.plus(here, affine.symbol(stage.row))
+    if any(_is_sum(s) for s in walk.statements(stage.body)):
         return None
     accesses = set()
-    touched = walk.accesses(body)
-    for e in touched:
+    for e in walk.accesses(stage.body):
         if e.array not in written:
             continue
-        index = e.indices[0] if e.indices else None
+        index = e.indices[axis] if len(e.indices) > axis else None
         if not isinstance(index, Position):
             return None
         gap = affine.minus(index.value, here)
@@ -194,7 +240,7 @@ def _with_accesses(
             return None
         accesses.add(Access(e.array, gap.constant, isinstance(e, Store)))
     ordered = sorted(accesses, key=lambda a: (a.array, a.offset, a.writes))
-    return Stage(row, low, high, body, tuple(ordered))
+    return replace(stage, accesses=tuple(ordered))
 
 
 def _is_sum(s: Statement) -> bool:

@@ -21,6 +21,13 @@ template <int W> __global__ void square(const double *u, double *out, int64_t n)
   if (i < n) out[i] = part[threadIdx.x] * part[threadIdx.x] + 1.0;
 }
 """
+_SQUARE_BY_FEW = {**_SQUARE, "launch": "square", "grid": ["ceildiv(n, 1024)"], "block": [8]}
+SQUARE_BY_FEW = """\
+__global__ void square(const double *u, double *out, int64_t n) {
+  int64_t first = (int64_t)blockIdx.x * 1024 + threadIdx.x;
+  for (int64_t i = first; i < first + 1024 && i < n; i += 8) out[i] = u[i] * u[i] + 1.0;
+}
+"""
 _SWEEP = {
     "launch": "sweep",
     "grid": ["ceildiv(n, 1024)"],
@@ -54,6 +61,11 @@ def squares(old="", new="", model=None, **header):
     assert old in SQUARE
     plan = {"steps": [_SQUARE]} | ({} if model is None else {"model": model})
     return draft(SQUARE.replace(old, new, 1) if old else SQUARE, plan, **header)
+
+
+def fast_squares():
+    """Right, and fast on a CPU too, where threads are what takes time."""
+    return draft(SQUARE_BY_FEW, {"steps": [_SQUARE_BY_FEW]})
 
 
 def smoothed():

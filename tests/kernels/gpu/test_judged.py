@@ -184,7 +184,7 @@ def test_code_that_knows_the_arrays_of_its_judge_is_found_where_a_user_would_cal
 def test_a_fast_kernel_is_promoted_and_stands_a_check(on_gpu, tmp_path, monkeypatch):
     monkeypatch.setattr(roof, "measured_roof", lambda: Roof("a card", 1e12, {}))
     fn, promoted = references.squares, tmp_path / "promoted"
-    result = api.judge(fn, drafts.squares(), promoted=promoted, on_gpu=on_gpu)
+    result = api.judge(fn, drafts.fast_squares(), promoted=promoted, on_gpu=on_gpu)
     assert result.verdict is Status.FASTER, [(t.reason, t.details) for t in result.trials]
     assert (result.trials[-1].roofline is not None) is on_gpu
     assert result.promotion.evidence[-1].roofline == result.trials[-1].roofline

@@ -45,6 +45,12 @@ def test_names_in_comments_and_texts_are_no_use(code):
     assert without_comments(code).count("\n") == code.count("\n")
 
 
+def test_a_comment_goes_on_after_a_backslash():
+    code = "a; // one \\\n b = 0; \\\r\n c = 0;\nd;"
+    assert without_comments(code).split() == ["a;", "d;"]
+    assert without_comments(code).count("\n") == code.count("\n")
+
+
 def test_arrays_of_dynamic_shared_memory_become_pointers():
     found = dynamic_shared("extern __shared__ __align__(16) unsigned char room[];\nint x;")
     assert "unsigned char *const room = " in found
