@@ -1,8 +1,9 @@
 """Kernels on threads, timed with and without what the judge does for them.
 
-The judge keeps the threads of pools off one core, and lets threads of OpenMP spin only briefly
-while they wait (`outpace.tuner.placement`, `outpace.kernels.languages.openmp`). Here drafts of the
-built-in drafter in C are timed in all four ways, interleaved, into `results/threads.json`.
+The judge keeps all cores awake, keeps the threads of pools off one of them, and lets threads of
+OpenMP spin only briefly while they wait (`outpace.tuner.placement`,
+`outpace.kernels.languages.openmp`). Here drafts of the built-in drafter in C are timed with and
+without, interleaved, into `results/threads.json`.
 
     python benchmarks/threads.py [--rounds 60] [--processes 3] [--write-docs]
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -37,12 +39,15 @@ BATCHES = (1, 8)
 RUNTIME_SPINS = 300_000
 """What libgomp does where nothing is said."""
 WAYS = {
-    "as the judge does": (True, True),
-    "not placed": (False, True),
-    "spinning": (True, False),
-    "neither": (False, False),
+    "as the judge does": (True, True, True),
+    "cores asleep": (True, True, False),
+    "not placed": (False, True, True),
+    "spinning": (True, False, True),
+    "nothing done": (False, False, False),
 }
-"""Whether threads are placed, and whether they spin briefly."""
+"""Whether threads are placed, whether they spin briefly, and whether cores are kept awake."""
+ASLEEP = 0.02
+"""Seconds in which cores fall asleep that are not kept awake."""
 LIMIT = 60.0
 
 
@@ -61,12 +66,21 @@ def main() -> None:
     write_docs()
 
 
-class Unplaced(Worker):
-    """A process whose threads wake where the system puts them."""
+class TreatedWorker(Worker):
+    """A process that is treated in one of the ways."""
+
+    is_placed = is_awake = True
 
     def run(self, limit: float) -> float:
         """As of a worker."""
-        with mock.patch("outpace.tuner.process.spread", return_value=nullcontext(lambda: None)):
+        if not self.is_awake:
+            time.sleep(ASLEEP)
+        anywhere = nullcontext(lambda: None)
+        with (
+            nullcontext()
+            if self.is_placed
+            else mock.patch("outpace.tuner.process.spread", return_value=anywhere)
+        ):
             return super().run(limit)
 
 
@@ -104,13 +118,16 @@ def built(reference: Reference) -> Evaluation:
 
 def started(way: str, reference: Reference, workload: Workload, evaluation: Evaluation) -> Worker:
     """A process whose threads are treated in this way."""
-    is_placed, is_brief = WAYS[way]
+    is_placed, is_brief, is_awake = WAYS[way]
     contract = reference.contract
     capacity = capacity_for(contract, [(max(BATCHES), workload.sizes)])
     spins = SPINS if is_brief else RUNTIME_SPINS
     with mock.patch("outpace.tuner.isolation.launch.SPINS", spins):
-        kind = Worker if is_placed else Unplaced
-        return kind(contract, evaluation.contender.folder, capacity, variant=evaluation.variant)
+        worker = TreatedWorker(
+            contract, evaluation.contender.folder, capacity, variant=evaluation.variant
+        )
+    worker.is_placed, worker.is_awake = is_placed, is_awake
+    return worker
 
 
 def timed(

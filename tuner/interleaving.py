@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from outpace.kernels.target import current_target
 from outpace.tuner.contenders import Runner
+from outpace.tuner.placement import wake_cores
 from outpace.tuner.process import Call
 
 
@@ -43,6 +45,7 @@ def run_interleaved(
             contenders[which].refill(calls)
         else:
             contenders[which].prepare(calls)
+        wake_cores(current_target().cores)
         seconds[which] = contenders[which].run(limit) / len(calls)
         if which < returning:
             contenders[which].publish()

@@ -5,15 +5,44 @@ its own, and the system puts them beside each other on what is left. They stay t
 milliseconds, so that a kernel on two threads was timed as if it had one, or slower, where threads
 waited for each other; in a process that is not stopped they find the free core long before. So the
 first core is for the thread that calls: it wakes there, and the threads of pools are kept off it,
-and the one that times too. All contenders are placed alike. See `benchmarks/threads.py`.
+and the one that times too. Before that all cores are kept busy for a moment. All contenders are
+treated alike. See `benchmarks/threads.py`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
+
+AWAKE_SECONDS = 3e-3
+"""How long all cores are busy before the clock runs."""
+_WORK = bytes(256 << 10)
+
+
+def wake_cores(count: int) -> None:
+    """Keep so many cores busy for a moment, so that none has to wake up while the clock runs.
+
+    A core that has slept takes its time to clock up, and a hypervisor may have two that wake share
+    one core of its machine for milliseconds.
+    """
+    until = time.perf_counter() + AWAKE_SECONDS
+    cores = sorted(os.sched_getaffinity(0))[:count]
+    busy = [Thread(target=_work_on, args=(core, until), daemon=True) for core in cores]
+    for thread in busy:
+        thread.start()
+    for thread in busy:
+        thread.join()
+
+
+def _work_on(core: int, until: float) -> None:
+    _allow(0, {core})
+    while time.perf_counter() < until:
+        hashlib.sha256(_WORK).digest()  # does not hold the interpreter's lock
 
 
 @contextmanager

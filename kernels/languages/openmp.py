@@ -2,8 +2,8 @@
 
 Left alone, a thread of a pool that has nothing to do spins for milliseconds. Where another process
 needs its core, the thread that it waits for cannot run, and a kernel of half a millisecond takes
-several. Threads that spin for a few microseconds and sleep then are as fast on a quiet machine
-and hardly slower on a busy one; `benchmarks/threads.py` measures both. Kernels are judged with the
+several. Threads that spin for some tens of microseconds and sleep then are as fast on a quiet
+machine and hardly slower on a busy one; `benchmarks/threads.py` measures both. Kernels are judged with the
 same setting.
 """
 
@@ -15,8 +15,8 @@ from functools import lru_cache
 
 from outpace import environment
 
-SPINS = 300
-"""How often a thread looks for work before it sleeps; a few microseconds in all."""
+SPINS = 3000
+"""How often a thread looks for work before it sleeps; some tens of microseconds in all."""
 
 
 @lru_cache(maxsize=1)
