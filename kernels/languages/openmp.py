@@ -3,8 +3,8 @@
 Left alone, a thread of a pool that has nothing to do spins for milliseconds. Where another process
 needs its core, the thread that it waits for cannot run, and a kernel of half a millisecond takes
 several. Threads that spin for some tens of microseconds and sleep then are as fast on a quiet
-machine and hardly slower on a busy one; `benchmarks/threads.py` measures both. Kernels are judged with the
-same setting.
+machine and hardly slower on a busy one; `benchmarks/threads.py` measures both. Kernels are judged
+with the same setting.
 """
 
 from __future__ import annotations
