@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from outpace.tuner.placement import spread
+from outpace.tuner.placement import spread, wake_cores
 
 pytestmark = pytest.mark.skipif(
     len(os.sched_getaffinity(0)) < 2, reason="with one core there is nothing to choose"
@@ -70,3 +71,10 @@ def test_a_process_that_stays_keeps_one_of_its_cores():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     (core,) = map(int, done.stdout.split())
     assert core in os.sched_getaffinity(0)
+
+
+def test_cores_that_were_kept_awake_are_left_as_they_were():
+    cores, running = os.sched_getaffinity(0), threading.active_count()
+    wake_cores(len(cores))
+    assert os.sched_getaffinity(0) == cores
+    assert threading.active_count() == running
