@@ -26,6 +26,8 @@ _OTHER_EXTENTS = (5, 3, 4)
 """Extents of dims that are not cut."""
 _STEPS = (2, 3, 1, 5, 4, 0)
 """Values of the argument that counts time steps."""
+_FEW_RANKS = 4
+"""How many of the numbers of ranks the drawn cases are spread over."""
 _STEADY = 3
 """Largest value of another int argument, which may be a number of rounds; cases draw others."""
 _WEIGHED_RANKS = 4
@@ -121,14 +123,16 @@ class Questioner:
                     yield question
 
     def drawn(self, variant: Variant, ranks: Sequence[int]) -> Iterator[Question]:
-        """The cases that serial drafts are checked on, each on one of these numbers of ranks.
+        """The cases that serial drafts are checked on, each on one of the first few of these ranks.
 
-        But for those in which a dim that is cut has no cell: there is nothing to share.
+        They are about values and sizes; `awkward` asks about every number of ranks. Those in which
+        a dim that is cut has no cell are left out: there is nothing to share.
         """
         cut = cut_dims(self.contract)
         cases = [case for case in self._cases if all(case.sizes[dim] for dim in cut)]
+        few = ranks[:_FEW_RANKS]
         for place, case in enumerate(cases):
-            question = self._question(variant, ranks[place % len(ranks)], case)
+            question = self._question(variant, few[place % len(few)], case)
             if question is not None:
                 yield question
 

@@ -53,7 +53,7 @@ class Buffer:
     @property
     def addresses(self) -> tuple[int, int]:
         """Of the first byte of the memory, and after its last."""
-        first = int(self.memory.ctypes.data)
+        first: int = self.memory.__array_interface__["data"][0]
         return first, first + self.memory.size
 
     @property
@@ -79,8 +79,7 @@ class Buffer:
 
     def holds(self, elements: Elements) -> bool:
         """Whether the memory still has these very bytes."""
-        now = self.pack()
-        return bool((now.view(np.uint8) == elements.view(np.uint8)).all())
+        return self.pack().tobytes() == elements.tobytes()
 
     def overlaps(self, other: Buffer) -> bool:
         """Whether the two share a byte."""
