@@ -75,12 +75,10 @@ class TreatedWorker(Worker):
         """As of a worker."""
         if not self.is_awake:
             time.sleep(ASLEEP)
+        if self.is_placed:
+            return super().run(limit)
         anywhere = nullcontext(lambda: None)
-        with (
-            nullcontext()
-            if self.is_placed
-            else mock.patch("outpace.tuner.process.spread", return_value=anywhere)
-        ):
+        with mock.patch("outpace.tuner.process.spread", return_value=anywhere):
             return super().run(limit)
 
 
