@@ -76,7 +76,10 @@ def main() -> None:
     if options.write_docs is not None:
         gpu_figures.write_docs(options.write_docs)
         return
-    run = Run(options)
+    try:
+        run = Run(options)
+    except EnvironmentError_ as error:
+        sys.exit(str(error))
     names = options.programs.split(",") if options.programs else list(PROGRAMS)
     for on_gpu in (True, False) if options.host else (True,):
         for name in names:
@@ -106,9 +109,9 @@ class Run:
     """One run of this script, and the file that it adds to."""
 
     def __init__(self, options: argparse.Namespace) -> None:
+        self._device = find_device()
         self._scratch = Path(tempfile.mkdtemp(prefix="outpace-gpu-"))
         self._end = time.monotonic() + 60 * options.minutes
-        self._device = find_device()
         card = re.sub(r"[^a-z0-9]+", "-", self._device.name.lower()).strip("-")
         self._file = options.results / f"gpu-{card}.json"
         self._promoted = options.promoted or options.results / f"gpu-{card}-promoted"

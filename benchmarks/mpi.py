@@ -133,14 +133,10 @@ def write_docs() -> None:
 
 
 def _row(name: str, row: dict[str, Any]) -> str:
-    found = sorted(
-        row["confirmations"],
-        key=lambda one: (one["status"] == Status.FASTER, one["over_reference"]["median"]),
-    )
-    if not found:
+    best = best_of(row)
+    if best is None:
         status = row["trials"][-1]["status"] if row["trials"] else "nothing drafted"
         return f"| `{name}` | {row['ranks']} | | | | | | | {status} |"
-    best = found[-1]
     over = best["over_reference"]
     told = "promoted" if best["status"] == Status.FASTER else best["status"]
     return (
@@ -148,6 +144,15 @@ def _row(name: str, row: dict[str, Any]) -> str:
         f"| {over['median']:.2f}x [{over['low']:.2f}, {over['high']:.2f}] "
         f"| {_times(best['over_serial'])} | {_times(best['over_threaded'])} "
         f"| {_share(best['efficiency'])} | {_share(best['threaded_efficiency'])} | {told} |"
+    )
+
+
+def best_of(row: dict[str, Any]) -> dict[str, Any] | None:
+    """What was confirmed of a program's best plan; None where nothing was."""
+    return max(
+        row["confirmations"],
+        key=lambda one: (one["status"] == Status.FASTER, one["over_reference"]["median"]),
+        default=None,
     )
 
 

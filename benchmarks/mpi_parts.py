@@ -1,9 +1,10 @@
 """Where the time of a stencil on ranks goes: messages and copies, ranks as such, the clock.
 
 Timed as the judge times, interleaved in one process each: the best threaded variant, the program of
-the most promising plan, the kernel on every own block without any message (what it gives
-is wrong at the edges), and a program that does nothing. Raw samples go to `results/mpi-parts.json`,
-the table to `docs/mpi.md`. A program takes about two minutes.
+the best plan in `results/mpi.json`, else of the most promising one, the kernel on every own block
+without any message (what it gives is wrong at the edges), in one call and in one call for as many
+steps as lie between exchanges, and a program that does nothing. Raw samples go to
+`results/mpi-parts.json`, the table to `docs/mpi.md`. A program takes about two minutes.
 
     python benchmarks/mpi_parts.py [NAME ...] [--ranks 2] [--write-docs]
 """
@@ -22,7 +23,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import record
-from mpi import DOCS, WORKLOAD, Told, known, referenced
+from mpi import DOCS, WORKLOAD, Told, best_of, known, referenced
 
 from outpace.codegen.mpi.drafts import mpi_drafts
 from outpace.codegen.mpi.local import kernel_of
@@ -38,10 +39,12 @@ from outpace.tuner.mpi.promising import machine_of, promising
 from outpace.tuner.mpi.timed import RankContender
 from outpace.tuner.plan import Plan, draw_call
 
-NAMES = ("heat_3d", "jacobi_2d")
+NAMES = ("hdiff", "heat_3d", "jacobi_2d")
 """Programs whose own blocks are problems by themselves."""
 ROUNDS = 25
-THREADS, PROGRAM, BLOCKS, NOTHING = "threads", "program", "blocks alone", "nothing"
+THREADS, PROGRAM, BLOCKS = "threads", "program", "blocks alone"
+ROUNDS_OF_BLOCKS, NOTHING = "blocks, call by call", "nothing"
+PARTS = (THREADS, PROGRAM, ROUNDS_OF_BLOCKS, BLOCKS, NOTHING)
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,15 @@ def _parts(
     sizes, kernel = plan.workload.sizes, kernel_of(serial, reference)
     machine = machine_of(reference, sizes, threaded.seconds[WORKLOAD])
     drafts = mpi_drafts(reference, kernel, ranks)
-    program = promising(reference, drafts, ranks, sizes, machine)[0]
+    program = _best(reference.name, promising(reference, drafts, ranks, sizes, machine))
     constants = "".join(f"{name} = {value!r}\n" for name, value in program.params.items())
     sources = {
         PROGRAM: program.draft.source,
         BLOCKS: f"{kernel}\n\n{constants}\n\ndef run(comm, *given):\n    kernel(*given)\n",
         NOTHING: f"{constants}\n\ndef run(comm, *given):\n    pass\n",
     }
+    if "DEPTH" in program.params:
+        sources[ROUNDS_OF_BLOCKS] = f"{kernel}\n\n{constants}\n\n{_call_by_call(reference)}"
     contenders: dict[str, Contender] = {THREADS: threaded}
     for name, source in sources.items():
         draft = msgspec.structs.replace(program.draft, source=source)
@@ -136,6 +141,26 @@ def _parts(
         build_kernel(reference.contract, home, variant, Grade.D)
         contenders[name] = RankContender(variant, home, {}, ranks)
     return Parts(plan, contenders, program.label)
+
+
+def _best(name: str, variants: Sequence[Variant]) -> Variant:
+    """The variant whose times are in the table of `mpi.py`, else the most promising one."""
+    row = known("mpi").get(name)
+    best = None if row is None else best_of(row)
+    label = None if best is None else best["label"]
+    return next((one for one in variants if one.label == label), variants[0])
+
+
+def _call_by_call(reference: Reference) -> str:
+    """A program that calls the kernel as often as if messages were exchanged."""
+    contract = reference.contract
+    names = [part.name for part in contract.parts]
+    given = [f"min(DEPTH, {n} - done)" if n == contract.steps else n for n in names]
+    return (
+        f"def run(comm, {', '.join(names)}):\n"
+        f"    for done in range(0, {contract.steps}, DEPTH):\n"
+        f"        kernel({', '.join(given)})\n"
+    )
 
 
 def _samples(reference: Reference, parts: Parts) -> dict[str, list[float]]:
@@ -156,15 +181,10 @@ def _samples(reference: Reference, parts: Parts) -> dict[str, list[float]]:
 
 def write_docs() -> None:
     """Medians in milliseconds."""
-    rows = [
-        "| program | plan | threads | program | blocks alone | nothing |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows = [f"| program | plan | {' | '.join(PARTS)} |", f"|{'---|' * (2 + len(PARTS))}"]
     for name, row in known("mpi-parts").items():
-        times = [
-            f"{1e3 * median(row['samples'][part]):.2f} ms"
-            for part in (THREADS, PROGRAM, BLOCKS, NOTHING)
-        ]
+        samples = row["samples"]
+        times = [f"{1e3 * median(samples[p]):.2f} ms" if p in samples else "" for p in PARTS]
         rows.append(f"| `{name}` | {row['program']} | {' | '.join(times)} |")
     record.replace_block(DOCS, "mpi-parts", "\n".join(rows))
 

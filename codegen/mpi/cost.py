@@ -20,7 +20,7 @@ from outpace.codegen.dims import parse_dim
 from outpace.codegen.mpi.layout import Part, cuts
 from outpace.codegen.mpi.patterns import Pattern
 from outpace.codegen.mpi.plan import Collective, Corners, Exchange, Plan
-from outpace.codegen.splitting import ghosts
+from outpace.codegen.splitting import ghosts, halo_of
 from outpace.model import Contract
 from outpace.split import Block
 
@@ -36,6 +36,8 @@ _OVERHEAD = {
 """Share of alpha that a message costs besides those that it travels with."""
 _STEPS_A_CALL = 2
 """Steps that a call of a kernel with time steps costs besides: it copies its state."""
+_COPIES_OF_PIECES = 2
+"""Copies of a block that is computed in pieces: what they need, and what they give."""
 
 
 class Machine(Value, frozen=True):
@@ -110,24 +112,50 @@ def _stencil(
     plan: Plan, contract: Contract, volume: _Volume, largest: Part, steps: int, machine: Machine
 ) -> float:
     rounds = ceil(steps / plan.depth)
-    cut = sum(parts > 1 for parts in plan.grid.values())
+    cut = exchanged(plan, contract)
     inner = prod(_extents(largest, volume.own))
     local = prod(_extents(largest, volume.local))
     work = steps * local / machine.rate
-    calls = 0 if contract.steps is None else _STEPS_A_CALL * rounds
-    copies = calls + (not (plan.overlap and rounds == cut == 1))  # of the block, by the program
-    copied = copies * local / machine.rate
-    moved = [part for part in contract.arguments if any(cuts(contract, part))]
-    sent = max(0, _bytes(moved, volume.local) - _bytes(moved, volume.own, without_ghosts=True))
-    phases, messages = (cut, 2 * cut) if plan.corners is Corners.PHASES else (1, 3**cut - 1)
-    assert plan.exchange is not None
-    together = phases + (messages - phases) * _OVERHEAD[plan.exchange]
-    talk = rounds * (min(messages, together) * machine.alpha + sent * machine.beta) if cut else 0.0
+    copied = _copies(plan, contract, rounds, cut) * local / machine.rate
+    if not cut:
+        return work + copied
+    talk = rounds * _messages(plan, contract, volume, len(cut), machine)
     if not plan.overlap:
         return work + talk + copied
     hidden = min(steps * inner / machine.rate, talk)
     strips = 2 * max(0.0, work - steps * inner / machine.rate)  # ghost cells are computed twice
     return work + strips + talk - hidden + copied
+
+
+def exchanged(plan: Plan, contract: Contract) -> list[str]:
+    """The dims along which a stencil's ranks exchange ghost cells."""
+    return [dim for dim, n in plan.grid.items() if n > 1 and any(halo_of(contract.split[dim]))]
+
+
+def _copies(plan: Plan, contract: Contract, rounds: int, cut: list[str]) -> int:
+    """How often a block is copied: into the program's memory, by the kernel's calls, in pieces."""
+    calls = 0 if contract.steps is None else _STEPS_A_CALL * rounds
+    if not cut and rounds == 1:
+        return calls
+    in_pieces = _COPIES_OF_PIECES * rounds if plan.overlap else 0
+    is_sliced = plan.overlap and rounds == 1 and len(cut) == 1 and _comes_first(contract, cut[0])
+    return calls if is_sliced else calls + 1 + in_pieces
+
+
+def _comes_first(contract: Contract, dim: str) -> bool:
+    """Whether pieces along a dim lie together in memory, in every array that it cuts."""
+    places = [dim in parse_dim(t).names for part in contract.parts for t in (part.dims or ())[1:]]
+    return not any(places)
+
+
+def _messages(plan: Plan, contract: Contract, volume: _Volume, cut: int, machine: Machine) -> float:
+    """Seconds that the messages of one exchange take."""
+    moved = [part for part in contract.arguments if any(cuts(contract, part))]
+    sent = max(0, _bytes(moved, volume.local) - _bytes(moved, volume.own, without_ghosts=True))
+    phases, messages = (cut, 2 * cut) if plan.corners is Corners.PHASES else (1, 3**cut - 1)
+    assert plan.exchange is not None
+    together = phases + (messages - phases) * _OVERHEAD[plan.exchange]
+    return min(messages, together) * machine.alpha + sent * machine.beta
 
 
 def _combining(plan: Plan, sent: int, machine: Machine) -> float:

@@ -103,7 +103,7 @@ def find_baselines(campaign: Campaign) -> Baselines:
         campaign.explore(alike[:_DRAFTS], share)
     at = {plan.workload.name: _fastest(campaign, plan.workload.name) for plan in campaign.plans}
     found = campaign.evaluator.evaluations.values()
-    serial = min((e for e in found if not is_threaded(e.variant)), key=_over_all, default=None)
+    serial = min((e for e in found if not is_threaded(e.variant)), key=over_all, default=None)
     return Baselines(at, None if serial is None else serial.variant)
 
 
@@ -136,5 +136,6 @@ def _with_threads(draft: Draft, *, threaded: bool) -> list[Draft]:
     return [msgspec.structs.replace(draft, parameters=parameters)] if kept else []
 
 
-def _over_all(evaluation: Evaluation) -> float:
+def over_all(evaluation: Evaluation) -> float:
+    """The sum of the logarithms of its times at all workloads."""
     return sum(map(log, evaluation.seconds.values()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 
 from outpace.model import Grade, Trial, Variant
@@ -15,13 +16,16 @@ from outpace.tuner.evaluate import Evaluation
 from outpace.tuner.evaluator import Evaluator
 from outpace.tuner.gate import Gate
 from outpace.tuner.journal import Journal
-from outpace.tuner.mpi.baselines import Baselines
+from outpace.tuner.mpi.baselines import Baselines, over_all
 from outpace.tuner.mpi.evaluator import RankEvaluation, RankEvaluator
 from outpace.tuner.mpi.judge import MpiJudge
 from outpace.tuner.mpi.measured import RankTimes, ranks_text
+from outpace.tuner.mpi.promising import arrangement, one_of_each
 from outpace.tuner.numerics.counterexamples import Counterexamples
 from outpace.tuner.plan import Plan
 
+_FOR_ARRANGEMENTS = 2 / 3
+"""Share of the programs that differ in more than how messages travel."""
 REQUEST_SECONDS = 1e-2
 """A timed request should last this long, since it pays for starting and stopping the ranks."""
 
@@ -80,9 +84,24 @@ class RankCampaign(Campaign):
         """Whether each rank can have a core of its own."""
         return self.ranks <= len(os.sched_getaffinity(0))
 
-    def tune(self, variants: Sequence[Variant]) -> None:
-        """Evaluate programs, the most promising first, and those that are promoted now."""
-        self.evaluate(list({v.hash: v for v in (*self.incumbents, *variants)}.values()))
+    def tune(self, variants: Sequence[Variant], most: int) -> None:
+        """Evaluate programs, and those that are promoted now.
+
+        First the most promising way to exchange for each of the most promising arrangements, which
+        differ more; then other ways for the fastest of these.
+
+        Args:
+            variants: The most promising first.
+            most: How many to evaluate.
+        """
+        leaders = one_of_each(variants)[: ceil(_FOR_ARRANGEMENTS * most)]
+        self.evaluate(list({v.hash: v for v in (*self.incumbents, *leaders)}.values()))
+        found = self.evaluator.evaluations.values()
+        fastest = min((e for e in found if e.variant in leaders), key=over_all, default=None)
+        kept = fastest and arrangement(fastest.variant)
+        rest = [v for v in variants if v not in leaders]
+        rest.sort(key=lambda v: arrangement(v) != kept)
+        self.evaluate(rest[: most - len(leaders)])
         self.compare_contenders()
 
     def check_untimed(self, variants: Sequence[Variant]) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from outpace.codegen.dims import shape_of
-from outpace.codegen.mpi.cost import Machine, ranked
-from outpace.codegen.mpi.patterns import recognise
+from outpace.codegen.mpi.cost import Machine, exchanged, ranked
+from outpace.codegen.mpi.patterns import Pattern, recognise
 from outpace.codegen.mpi.plan import Plan, plans
 from outpace.codegen.reference import Reference
-from outpace.model import Draft, Variant
+from outpace.model import Contract, Draft, Variant
 
 
 def promising(
@@ -36,7 +36,7 @@ def promising(
     pattern = recognise(contract, reference.closure)
     distinct: dict[tuple[object, ...], Plan] = {}
     for plan in ranked(plans(contract, pattern, sizes, ranks), contract, sizes, machine):
-        distinct.setdefault(_what_differs(plan), plan)
+        distinct.setdefault(_what_differs(plan, contract), plan)
     found: dict[str, Variant] = {}
     for plan in distinct.values():
         for draft in drafts:
@@ -50,12 +50,29 @@ def promising(
     return list(found.values())
 
 
-def _what_differs(plan: Plan) -> tuple[object, ...]:
+def arrangement(variant: Variant) -> tuple[object, ...]:
+    """What a program does between messages; variants that share it differ in how those travel."""
+    how = ("EXCHANGE", "CORNERS")
+    values = {name: value for name, value in variant.params.items() if name not in how}
+    return (variant.draft.hash, *sorted(values.items()))
+
+
+def one_of_each(variants: Sequence[Variant]) -> list[Variant]:
+    """The first variant of every arrangement, in the order given."""
+    found: dict[tuple[object, ...], Variant] = {}
+    for variant in variants:
+        found.setdefault(arrangement(variant), variant)
+    return list(found.values())
+
+
+def _what_differs(plan: Plan, contract: Contract) -> tuple[object, ...]:
     """A plan without what makes no difference: how nothing is exchanged, corners of strips."""
-    cut = sum(parts > 1 for parts in plan.grid.values())
-    exchanged = (plan.exchange, plan.overlap, plan.collective) if cut else ()
-    corners = plan.corners if cut > 1 else None
-    return (*plan.grid.values(), plan.depth, corners, *exchanged)
+    cut = [dim for dim, parts in plan.grid.items() if parts > 1]
+    if plan.pattern is Pattern.STENCIL:
+        cut = exchanged(plan, contract)
+    how = (plan.exchange, plan.overlap, plan.collective) if cut else ()
+    corners = plan.corners if len(cut) > 1 else None
+    return (*plan.grid.values(), plan.depth, corners, *how)
 
 
 def machine_of(reference: Reference, sizes: Mapping[str, int], seconds: float) -> Machine:

@@ -94,7 +94,7 @@ def tune_on_ranks(reference: Reference, ranks: Sequence[int], options: Options) 
                     campaign.check_untimed(variants[:UNTIMED_PROGRAMS])
                     done.append((campaign, []))
                     continue
-                campaign.tune(variants[: options.budget.drafts or PROGRAMS])
+                campaign.tune(variants, options.budget.drafts or PROGRAMS)
                 # What screening finds slower is measured, too: its efficiency is worth knowing.
                 promoted = campaign.confirm_best(screened=False, attempts=ATTEMPTS)
                 done.append((campaign, promoted))

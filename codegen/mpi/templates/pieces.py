@@ -49,7 +49,7 @@ def pieces_of(
     spare: dict[str, int],
     fits: Callable[[dict[str, int]], bool],
 ) -> list[Piece]:
-    """The middle, then the strips; none where the block is too small.
+    """The middle, then the strips; nothing where there are no strips, or the block is too small.
 
     Args:
         geometry: Of the whole problem.
@@ -70,7 +70,7 @@ def pieces_of(
         pieces += [Piece({**run, dim: r}, {**kept, dim: k}) for r, k in sides[dim].strips]
     sizes = geometry.local_sizes(rank)
     small = any(not fits({**sizes, **extents(piece.run)}) for piece in pieces)
-    return [] if small else pieces
+    return [] if small or len(pieces) == 1 else pieces
 
 
 def sides_of(geometry: Geometry, rank: int, dim: str, spare: int) -> Sides:

@@ -153,7 +153,8 @@ def stencil(**changed):
             stencil(grid={"y": 64, "x": 1}, depth=64),  # blocks of 64 rows
             Machine(alpha=0.0, beta=0.0),
         ),
-        (stencil(overlap=True), stencil(), Machine(alpha=1e-2)),
+        (stencil(), stencil(overlap=True), Machine(alpha=0.0, beta=0.0)),  # pieces are copied
+        (stencil(depth=8, overlap=True), stencil(depth=8), Machine(alpha=1e-1)),
     ],
 )
 def test_cheaper_plans_come_first(cheaper, dearer, machine):

@@ -14,10 +14,11 @@ from planted_drafts import referenced
 from outpace.codegen.mpi.cost import Machine
 from outpace.codegen.mpi.drafts import mpi_drafts
 from outpace.codegen.mpi.local import numpy_kernel
+from outpace.kernels.library import climate
 from outpace.model import Draft, Parameter, Speedup, Status, Variant
 from outpace.tuner.mpi.baselines import is_threaded
 from outpace.tuner.mpi.measured import RankTimes
-from outpace.tuner.mpi.promising import machine_of, promising
+from outpace.tuner.mpi.promising import machine_of, one_of_each, promising
 from outpace.tuner.space import SearchSpace
 
 SIZES = {"y": 64, "x": 48, "steps": 8}
@@ -37,10 +38,29 @@ def test_variants_satisfy_their_drafts_and_come_once(drafts):
         assert space.is_valid(space.point_of(variant.params))
 
 
+def test_the_most_promising_of_every_arrangement_comes_first(drafts):
+    found = promising(referenced("heat"), drafts, 4, SIZES, Machine())
+    leaders = one_of_each(found)
+    assert leaders[0] == found[0]
+    assert leaders == sorted(leaders, key=found.index)
+    ways = {tuple(v.params[n] for n in ("GRID_Y", "GRID_X", "DEPTH", "OVERLAP")) for v in found}
+    assert len(leaders) == len(ways) < len(found)
+
+
 def test_slow_messages_favour_few_exchanges(drafts):
     reference = referenced("heat")
     slow = promising(reference, drafts, 4, SIZES, Machine(alpha=1e-2))
     assert slow[0].params["DEPTH"] == max(v.params["DEPTH"] for v in slow)
+
+
+def test_a_dim_without_a_halo_is_cut_without_messages():
+    reference = climate.hdiff.reference
+    sizes = max((w.sizes for w in reference.contract.workloads), key=lambda s: s["I"])
+    drafts = mpi_drafts(reference, numpy_kernel(reference), 2)
+    found = promising(reference, drafts, 2, sizes, Machine())
+    alone = [v for v in found if v.params["GRID_K"] == 2]
+    assert found[0] in alone
+    assert len(alone) <= 2  # and the draft's own defaults
 
 
 def test_on_one_rank_ways_to_exchange_make_no_difference():
