@@ -89,6 +89,18 @@ template <class... O_P> struct O_kernel<void (*)(O_P...)> {
 and may well be called T or count."""
 
 
+_WORDS = "".join(
+    f"#undef {word}\n"
+    for word in sorted(
+        {"static_assert", "decltype"}.union(
+            *(re.findall(r"[A-Za-z_]\w*", text) for text in (_PRELUDE, *CUDA_TYPES.values()))
+        )
+    )
+    if not word.startswith("O_")
+)
+"""The words of C++ that the checks are made of: macros of a draft could let everything pass."""
+
+
 def launch_checks(plan: LaunchPlan, contract: Contract, params: dict[str, Scalar]) -> str:
     """C++ to append to the draft's code; what does not fit fails a `static_assert` that says so.
 
@@ -106,7 +118,7 @@ def launch_checks(plan: LaunchPlan, contract: Contract, params: dict[str, Scalar
         for place, step in launches(plan.steps, "steps")
         for line in _checks(step, place, names)
     ]
-    return _own(_PRELUDE) + "\n".join(dict.fromkeys(lines)) + "\n"
+    return _WORDS + _own(_PRELUDE) + "\n".join(dict.fromkeys(lines)) + "\n"
 
 
 def launches(steps: tuple[Step, ...], where: str) -> Iterator[tuple[str, LaunchStep]]:

@@ -211,6 +211,14 @@ def test_a_kernel_that_takes_something_else_is_refused_where(arguments, signatur
     assert f"steps[0].{message}".replace(".the", ": the") in refusal(arguments, signature)
 
 
+@pytest.mark.parametrize(
+    "word", ["static_assert(...)", "decltype(...) O", "sizeof 1 +", "float2 x"]
+)
+def test_macros_of_a_draft_do_not_reach_the_checks(word):
+    end = f"double, int);\n#define {word}\nvoid other("
+    assert "takes another number" in refusal(["x"], end)
+
+
 # --- What the assembler says --------------------------------------------------------------------
 
 LOG = """\
