@@ -83,6 +83,8 @@ def _only_sum(store: Store) -> Reduce | None:
 
 def _single_store(nest: Nest) -> Store | None:
     """The only store of a nest, with the scalars before it in their places."""
+    if not nest.body:
+        return None
     *scalars, store = nest.body
     if not isinstance(store, Store):
         return None
